@@ -1,0 +1,1 @@
+"""AffectiveNet: affective-motion imaging and micro-expression recognition in Keras."""

@@ -1,0 +1,292 @@
+"""Frozen experiment settings: checked when they are made, to and from JSON, changed by dotted names."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from affnet_tf.errors import InputError, unknown
+
+__all__ = [
+    "AugmentConfig",
+    "ExperimentConfig",
+    "ModelConfig",
+    "MotionConfig",
+    "TrainConfig",
+    "override",
+    "replace",
+]
+
+WEIGHTS = ("bilen", "linear", "published_port")
+PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
+
+
+def _check(holds: bool, field: str, rule: str, received: object) -> None:
+    if not holds:
+        raise InputError(f"{field} must {rule}. Received: {received!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class MotionConfig:
+    """How a clip becomes one motion image.
+
+    Attributes:
+        weights: ``bilen`` (Bilen et al., CVPR 2016), ``linear``, or ``published_port`` (the port whose weights sum to T).
+    """
+
+    weights: str = "bilen"
+
+    def __post_init__(self) -> None:
+        if self.weights not in WEIGHTS:
+            raise unknown("motion.weights", self.weights, WEIGHTS)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """The shape of AffectiveNet. Every number that the paper leaves open is a field here.
+
+    Attributes:
+        input_size: height and width of the motion image, in pixels; at least 28.
+        stem: channels of a 3×3, stride 2 convolution before the streams; 0 leaves it out.
+        kernels: one stream for each kernel size, from tiny to coarse; odd numbers.
+        widths: channels of each stream after each stage; every stage has stride 2.
+        depthwise: build each large kernel as a depthwise k×k followed by a 1×1 convolution.
+        exchange: neighbouring streams add their features after each stage.
+        normalise: batch normalisation ``after_exchange`` (as LEARNet) or ``before_exchange`` (folds into the convolution).
+        mfl: join two intermediate maps (the MFL block); if false, the head pools the last map alone.
+        taps: which maps MFL reads: ``before`` and ``after`` the last convolution.
+        tap_channels: channels to which 1×1 convolutions reduce the two maps, in the order before, after.
+        last_channels: channels of the last convolution.
+        dense: units that each tap is projected to.
+        dropout: rate before the classifier.
+    """
+
+    input_size: int = 112
+    stem: int = 0
+    kernels: tuple[int, ...] = (3, 5, 7, 11)
+    widths: tuple[int, ...] = (16, 32, 64)
+    depthwise: bool = False
+    exchange: bool = True
+    normalise: str = "after_exchange"
+    mfl: bool = True
+    taps: tuple[str, ...] = ("before", "after")
+    tap_channels: tuple[int, int] = (16, 32)
+    last_channels: int = 128
+    dense: int = 128
+    dropout: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check(self.input_size >= 28, "model.input_size", "be at least 28", self.input_size)
+        _check(self.stem >= 0, "model.stem", "be 0 (none) or a number of channels", self.stem)
+        _check(
+            len(self.kernels) > 0 and all(k > 0 and k % 2 for k in self.kernels),
+            "model.kernels",
+            "be odd and positive, one for each stream",
+            self.kernels,
+        )
+        _check(
+            len(self.widths) > 0 and all(w > 0 for w in self.widths),
+            "model.widths",
+            "be positive, one for each stage",
+            self.widths,
+        )
+        if self.normalise not in ("after_exchange", "before_exchange"):
+            raise unknown("model.normalise", self.normalise, ("after_exchange", "before_exchange"))
+        _check(
+            self.taps in (("before", "after"), ("before",), ("after",)),
+            "model.taps",
+            "be ['before', 'after'], ['before'] or ['after']",
+            self.taps,
+        )
+        _check(
+            len(self.tap_channels) == 2 and min(self.tap_channels) > 0,
+            "model.tap_channels",
+            "be two positive numbers",
+            self.tap_channels,
+        )
+        _check(self.last_channels > 0, "model.last_channels", "be positive", self.last_channels)
+        _check(self.dense > 0, "model.dense", "be positive", self.dense)
+        _check(0 <= self.dropout < 1, "model.dropout", "lie in [0, 1)", self.dropout)
+
+
+@dataclasses.dataclass(frozen=True)
+class AugmentConfig:
+    """Random changes of a training clip, drawn anew each time it is seen. All 0 or false: none.
+
+    Attributes:
+        jitter: onset and offset each move inwards by up to this share of the clip's length.
+        drop: each frame is left out with this probability (two always stay).
+        shift: translation, as a share of the image's side, up to this in both directions.
+        rotate: rotation in degrees, up to this in both directions.
+        scale: zoom by a factor in [1 - scale, 1 + scale].
+        flip: mirror left and right in half of the cases.
+        gain: contrast of the finished motion image around its mean, by a factor in [1 - gain, 1 + gain], clipped to [0, 1].
+    """
+
+    jitter: float = 0.1
+    drop: float = 0.1
+    shift: float = 0.04
+    rotate: float = 4.0
+    scale: float = 0.05
+    flip: bool = True
+    gain: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, limit in (
+            ("jitter", 0.45),
+            ("drop", 0.9),
+            ("shift", 0.5),
+            ("rotate", 180.0),
+            ("scale", 0.9),
+            ("gain", 1),
+        ):
+            value = getattr(self, name)
+            _check(0 <= value <= limit, f"augment.{name}", f"lie in [0, {limit:g}]", value)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """How a network is trained.
+
+    Attributes:
+        epochs: passes over the training clips; the weights of the last epoch are kept unless ``patience`` is set.
+        batch_size: clips in a batch; every batch is full.
+        learning_rate: the peak, reached after the warm-up; a cosine then takes it to 1 % of the peak.
+        warmup: share of all steps spent in a linear warm-up.
+        weight_decay: decoupled weight decay of AdamW; biases and batch normalisation are exempt.
+        label_smoothing: mass moved from the true class to all classes.
+        class_weights: weigh clips by the inverse frequency of their class among the training clips.
+        validation: share of the *training* subjects held out for validation; 0 keeps them all for training.
+        patience: stop after so many epochs without a better validation loss and keep the best weights; 0: never stop.
+        precision: ``auto``, ``float32``, ``mixed_bfloat16`` or ``mixed_float16``.
+        seed: seed of weights, shuffling, augmentation and dropout.
+    """
+
+    epochs: int = 40
+    batch_size: int = 16
+    learning_rate: float = 2e-3
+    warmup: float = 0.1
+    weight_decay: float = 1e-2
+    label_smoothing: float = 0.1
+    class_weights: bool = True
+    validation: float = 0.0
+    patience: int = 0
+    precision: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check(self.epochs >= 1, "train.epochs", "be at least 1", self.epochs)
+        _check(
+            self.batch_size >= 2, "train.batch_size", "be at least 2 (batch normalisation needs two)", self.batch_size
+        )
+        _check(self.learning_rate > 0, "train.learning_rate", "be positive", self.learning_rate)
+        _check(0 <= self.warmup < 1, "train.warmup", "lie in [0, 1)", self.warmup)
+        _check(self.weight_decay >= 0, "train.weight_decay", "be 0 or more", self.weight_decay)
+        _check(0 <= self.label_smoothing < 1, "train.label_smoothing", "lie in [0, 1)", self.label_smoothing)
+        _check(0 <= self.validation < 1, "train.validation", "lie in [0, 1)", self.validation)
+        _check(self.patience >= 0, "train.patience", "be 0 or more", self.patience)
+        _check(
+            self.patience == 0 or self.validation > 0,
+            "train.validation",
+            "be above 0 when train.patience is set: early stopping may only look at held-out training subjects",
+            self.validation,
+        )
+        _check(0 <= self.seed < 2**31, "train.seed", "lie in [0, 2**31)", self.seed)
+        if self.precision not in PRECISIONS:
+            raise unknown("train.precision", self.precision, PRECISIONS)
+
+
+@dataclasses.dataclass(frozen=True)
+class ExperimentConfig:
+    """Everything that decides a result, apart from the clips themselves.
+
+    Attributes:
+        motion: how a clip becomes one motion image.
+        model: the shape of the network.
+        augment: random changes of training clips.
+        train: how the network is trained.
+        labels: label scheme: ``paper4``, ``megc3``, ``native``, or the path of a JSON mapping.
+    """
+
+    motion: MotionConfig = MotionConfig()
+    model: ModelConfig = ModelConfig()
+    augment: AugmentConfig = AugmentConfig()
+    train: TrainConfig = TrainConfig()
+    labels: str = "paper4"
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as JSON-ready dictionaries; ``from_json`` reads them back."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> ExperimentConfig:
+        """Read what ``to_json`` wrote; fields left out take their defaults.
+
+        Raises:
+            InputError: an unknown field, a value of the wrong type, or one that breaks a field's rule.
+        """
+        return _build(cls, value, "")
+
+
+def replace(config: Any, **changes: Any) -> Any:
+    """A copy of a config with some fields changed and all rules checked again."""
+    return dataclasses.replace(config, **changes)
+
+
+def override(config: ExperimentConfig, assignments: Iterable[str]) -> ExperimentConfig:
+    """Apply assignments such as ``train.epochs=30`` or ``model.kernels=[3,5]``; values are JSON or bare words.
+
+    Raises:
+        InputError: an assignment without ``=``, an unknown field, or a value that breaks the field's rule.
+    """
+    document = config.to_json()
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        _check(bool(equals), "a setting", "look like train.epochs=30", assignment)
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = text
+        *sections, field = name.strip().split(".")
+        target = document
+        for depth, section in enumerate(sections):
+            if not isinstance(target.get(section), dict):
+                raise unknown(".".join(["a setting", *sections[:depth]]), section, target)
+            target = target[section]
+        if field not in target:
+            raise unknown("a setting" + "".join(f" of {s}" for s in sections), field, target)
+        target[field] = value
+    return ExperimentConfig.from_json(document)
+
+
+def _build(kind: type, value: Any, path: str) -> Any:
+    if not isinstance(value, Mapping):
+        raise InputError(f"{path or 'config'} must be an object with named fields. Received: {value!r}")
+    hints = typing.get_type_hints(kind)
+    for name in value:
+        if name not in hints:
+            raise unknown(f"a field of {path or 'the config'}", name, hints)
+    return kind(**{name: _convert(hints[name], item, f"{path}.{name}".lstrip(".")) for name, item in value.items()})
+
+
+def _convert(hint: Any, value: Any, path: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, value, path)
+    if typing.get_origin(hint) is tuple:
+        item = typing.get_args(hint)[0]
+        if not isinstance(value, (list, tuple)):
+            raise InputError(f"{path} must be a list. Received: {value!r}")
+        return tuple(_convert(item, each, path) for each in value)
+    if isinstance(hint, types.UnionType):
+        if value is None:
+            return None
+        hint = next(each for each in typing.get_args(hint) if each is not type(None))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not hint:
+        raise InputError(f"{path} must be of type {hint.__name__}. Received: {value!r}")
+    return value

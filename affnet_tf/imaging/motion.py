@@ -1,0 +1,285 @@
+"""Affective-motion imaging: approximate rank pooling of a clip's frames into one image. The only rank pooling here.
+
+Source: Bilen, Fernando, Gavves, Vedaldi, Gould, *Dynamic Image Networks for Action Recognition*, CVPR 2016.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import keras
+import numpy as np
+
+from affnet_tf.config import WEIGHTS
+from affnet_tf.errors import InputError, unknown
+
+__all__ = ["AffectiveMotion", "SlidingMotion", "affective_motion_image", "normalise", "rank_pool", "weights"]
+
+_SPATIAL = (-3, -2, -1)
+
+
+def weights(length: int, kind: str = "bilen") -> np.ndarray:
+    """The weight of each frame in a clip of ``length`` frames.
+
+    ``bilen``: alpha_t = 2(T - t + 1) - (T + 1)(H_T - H_{t-1}), H_n the n-th harmonic number; sums to 0.
+    ``linear``: alpha_t = 2t - T - 1; sums to 0.
+    ``published_port``: alpha_t = sum_{i=t..T} (2i - T)/i, a widely copied port of ``bilen``; sums to T, so the mean face
+    remains in the image. It is here to reproduce results that used it.
+
+    Args:
+        length: number of frames T, at least 2.
+        kind: the name of the weights.
+
+    Returns:
+        float64 (T,).
+
+    Raises:
+        InputError: ``length`` is below 2, or ``kind`` is unknown.
+    """
+    _check_kind(kind)
+    if length < 2:
+        raise InputError(f"a clip must have at least 2 frames. Received: {length}")
+    t = np.arange(1, length + 1, dtype=np.float64)
+    return _alpha(np, t, t[-1:], kind)
+
+
+def rank_pool(frames: Any, lengths: Any = None, kind: str = "bilen") -> Any:
+    """Weighted sum of the frames: the signed motion of a clip.
+
+    Works on NumPy arrays (eagerly), on tensors of the Keras backend (eagerly or in a graph), and on TensorFlow tensors
+    inside ``tf.data`` whatever the Keras backend is; the result is of the same family as ``frames``.
+
+    Args:
+        frames: (T, H, W, C), or (B, T, H, W, C) for a batch; uint8, or a float dtype of any range, finite.
+        lengths: integers (B,), the true number of frames of each clip of a batch that is padded to T; each in [2, T].
+            Padding must be finite. None: every clip has T frames.
+        kind: ``bilen``, ``linear`` or ``published_port``; see ``weights``.
+
+    Returns:
+        float32 (H, W, C) or (B, H, W, C), in units of the frames' values; computed in float32 whatever the precision
+        policy, since a 64-frame ramp overflows float16.
+
+    Raises:
+        InputError: wrong rank or dtype, T below 2, lengths that do not fit, and, for NumPy arrays, values that are not
+            finite.
+    """
+    _check_kind(kind)
+    xp = _namespace(frames)
+    if xp is np:
+        frames = np.asarray(frames)
+    _check_frames(frames, lengths)
+    x = _float32(xp, frames)
+    if kind != "published_port":
+        # The weights sum to 0, so any still image may be taken off. Rounding then cannot leave a trace of a still face.
+        x = x - x[..., :1, :, :, :]
+    # Counting frames by a cumulative sum needs no shape, so that T may be unknown until the graph runs.
+    t = xp.cumsum(xp.ones_like(x[..., 0, 0, 0]), axis=-1)
+    length = xp.max(t, axis=-1, keepdims=True) if lengths is None else _float32(xp, lengths)[:, None]
+    alpha = _float32(xp, _alpha(xp, t, length, kind))
+    pooled = xp.einsum("...t,...thwc->...hwc", alpha, x)
+    if xp is np and not np.isfinite(pooled).all():
+        raise InputError("frames must be finite. Received: NaN or infinite values")
+    return pooled
+
+
+def normalise(motion: Any) -> Any:
+    """One min-max over all pixels and channels of each image, to [0, 1]; a constant image becomes zeros.
+
+    Args:
+        motion: float (..., H, W, C).
+
+    Returns:
+        float32, same shape, in [0, 1].
+    """
+    xp = _namespace(motion)
+    motion = _float32(xp, motion)
+    low = xp.min(motion, axis=_SPATIAL, keepdims=True)
+    span = xp.max(motion, axis=_SPATIAL, keepdims=True) - low
+    return xp.where(span > 0, (motion - low) / xp.where(span > 0, span, xp.ones_like(span)), xp.zeros_like(motion))
+
+
+def affective_motion_image(frames: Any, lengths: Any = None, kind: str = "bilen", signed: bool = False) -> Any:
+    """The affective-motion image of a clip: ``rank_pool``, then ``normalise`` unless ``signed``.
+
+    Args:
+        frames: (T, H, W, C) or (B, T, H, W, C); uint8 or float.
+        lengths: integers (B,) or None; see ``rank_pool``.
+        kind: name of the weights.
+        signed: return the signed motion as it is, without the min-max.
+
+    Returns:
+        float32 (H, W, C) or (B, H, W, C): in [0, 1], or in units of the frames' values if ``signed``.
+
+    Raises:
+        InputError: as ``rank_pool``.
+    """
+    motion = rank_pool(frames, lengths, kind)
+    return motion if signed else normalise(motion)
+
+
+@keras.saving.register_keras_serializable("affnet_tf")
+class AffectiveMotion(keras.layers.Layer):
+    """``affective_motion_image`` as a Keras layer: (B, T, H, W, C) -> (B, H, W, C), float32 under every policy.
+
+    Args:
+        kind: name of the weights.
+        signed: leave out the min-max.
+    """
+
+    def __init__(self, kind: str = "bilen", signed: bool = False, **options: Any) -> None:
+        options["dtype"] = "float32"
+        super().__init__(**options)
+        _check_kind(kind)
+        self.kind = kind
+        self.signed = signed
+
+    def call(self, frames: Any, lengths: Any = None) -> Any:
+        return affective_motion_image(frames, lengths, self.kind, self.signed)
+
+    def compute_output_shape(self, frames_shape: tuple, lengths_shape: tuple | None = None) -> tuple:
+        return (frames_shape[0], *frames_shape[2:])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "kind": self.kind, "signed": self.signed}
+
+
+class SlidingMotion:
+    """The motion image of the last ``window`` frames of a stream, updated frame by frame.
+
+    With ``linear`` weights an update costs the same whatever the window: with S the sum over the window, D its pooled
+    motion, x the frame that leaves and y the one that enters, S' = S - x + y and D' = D + (T-1)x + (T+1)y - 2S'. Other
+    weights are summed anew over the window. uint8 frames are accumulated in integers, without any rounding; float frames
+    in float64, and recomputed from the window once in every ``window`` frames, which bounds the drift and costs as much
+    again as the updates.
+
+    Args:
+        window: number of frames T, at least 2.
+        kind: name of the weights.
+        signed: leave out the min-max.
+
+    Raises:
+        InputError: ``window`` is below 2, or ``kind`` is unknown.
+    """
+
+    def __init__(self, window: int, kind: str = "linear", signed: bool = False) -> None:
+        self._alpha = weights(window, kind)
+        self.window = window
+        self.kind = kind
+        self.signed = signed
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all frames."""
+        self._ring: np.ndarray | None = None
+        self._seen = 0
+
+    def push(self, frame: np.ndarray) -> np.ndarray | None:
+        """Take the next frame.
+
+        Args:
+            frame: (H, W, C), uint8 or float; shape and dtype stay the same until ``reset``.
+
+        Returns:
+            float32 (H, W, C) as ``affective_motion_image`` of the last ``window`` frames, or None until there are so many.
+
+        Raises:
+            InputError: wrong rank, a dtype or shape that differs from the first frame's, or values that are not finite.
+        """
+        frame = np.asarray(frame)
+        self._check(frame)
+        if self._ring is None:
+            self._ring = np.zeros((self.window, *frame.shape), frame.dtype)
+        slot = self._seen % self.window
+        leaving = self._ring[slot].copy()
+        self._ring[slot] = frame
+        self._seen += 1
+        if self._seen < self.window:
+            return None
+        motion = self._linear(leaving, frame) if self.kind == "linear" else rank_pool(self._frames(), kind=self.kind)
+        motion = motion.astype(np.float32)
+        return motion if self.signed else normalise(motion)
+
+    def _linear(self, leaving: np.ndarray, entering: np.ndarray) -> np.ndarray:
+        exact = entering.dtype == np.uint8
+        if self._seen == self.window or (not exact and self._seen % self.window == 0):
+            # |D| stays below 255 T^2 / 2, which int32 holds up to T = 4096.
+            kind = (np.int32 if self.window <= 4096 else np.int64) if exact else np.float64
+            frames = self._frames().astype(kind)
+            self._sum = frames.sum(axis=0, dtype=kind)
+            self._motion = np.tensordot(self._alpha.astype(kind), frames, axes=1)
+            return self._motion
+        leaving = leaving.astype(self._sum.dtype)
+        entering = entering.astype(self._sum.dtype)
+        self._sum += entering - leaving
+        self._motion += (self.window - 1) * leaving + (self.window + 1) * entering - 2 * self._sum
+        return self._motion
+
+    def _frames(self) -> np.ndarray:
+        return np.roll(self._ring, -(self._seen % self.window), axis=0)
+
+    def _check(self, frame: np.ndarray) -> None:
+        if frame.ndim != 3:
+            raise InputError(f"a frame must have shape (H, W, C). Received: shape {frame.shape}")
+        _check_dtype(frame.dtype.name)
+        if self._ring is not None and (frame.shape != self._ring.shape[1:] or frame.dtype != self._ring.dtype):
+            expected = f"{self._ring.dtype} {self._ring.shape[1:]}"
+            raise InputError(f"a frame must be {expected} as the first one was. Received: {frame.dtype} {frame.shape}")
+        if frame.dtype != np.uint8 and not np.isfinite(frame).all():
+            raise InputError("frames must be finite. Received: NaN or infinite values")
+
+
+def _alpha(xp: Any, t: Any, length: Any, kind: str) -> Any:
+    """Weights (..., T) for frame numbers t = 1, 2, … (..., T) of clips of ``length`` (..., 1); 0 beyond the length."""
+    inside = t <= length
+    zero = xp.zeros_like(t)
+    if kind == "linear":
+        return xp.where(inside, 2 * t - length - 1, zero)
+    inverse = xp.where(inside, 1 / t, zero)
+    harmonic = xp.sum(inverse, axis=-1, keepdims=True)
+    rest = harmonic - (xp.cumsum(inverse, axis=-1) - inverse)  # H_T - H_{t-1}
+    factor = length + 1 if kind == "bilen" else length
+    return xp.where(inside, 2 * (length - t + 1) - factor * rest, zero)
+
+
+def _namespace(x: Any) -> Any:
+    """The module whose functions take ``x``: NumPy, keras.ops, or TensorFlow's NumPy functions; the names agree."""
+    if isinstance(x, (np.ndarray, list, tuple)):
+        return np
+    tensorflow = sys.modules.get("tensorflow")
+    if keras.backend.backend() != "tensorflow" and tensorflow is not None and tensorflow.is_tensor(x):
+        return tensorflow.experimental.numpy
+    return keras.ops
+
+
+def _float32(xp: Any, x: Any) -> Any:
+    return keras.ops.cast(x, "float32") if xp is keras.ops else xp.asarray(x, dtype="float32")
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in WEIGHTS:
+        raise unknown("motion weights", kind, WEIGHTS)
+
+
+def _check_dtype(name: str) -> None:
+    if name != "uint8" and "float" not in name:
+        raise InputError(f"frames must be uint8 or float. Received: {name}")
+
+
+def _check_frames(frames: Any, lengths: Any) -> None:
+    shape = tuple(frames.shape)
+    if len(shape) not in (4, 5):
+        raise InputError(f"frames must have shape (T, H, W, C) or (B, T, H, W, C). Received: shape {shape}")
+    dtype = frames.dtype
+    _check_dtype(dtype if isinstance(dtype, str) else dtype.name)
+    steps = shape[-4]
+    if steps is not None and steps < 2:
+        raise InputError(f"a clip must have at least 2 frames. Received: {steps}")
+    if lengths is None:
+        return
+    if len(shape) != 5:
+        raise InputError(f"lengths must come with a batch (B, T, H, W, C). Received: frames of shape {shape}")
+    if isinstance(lengths, (np.ndarray, list, tuple)):
+        values = np.asarray(lengths)
+        if values.shape != (shape[0],) or values.min() < 2 or values.max() > steps:
+            raise InputError(f"lengths must be {shape[0]} numbers in [2, {steps}]. Received: {values.tolist()}")

@@ -1,0 +1,138 @@
+"""AffectiveNet (Verma, Vipparthi, Singh, IEEE MultiMedia 2021, arXiv 2104.07569), as reconstructed here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from affnet_tf.config import ModelConfig
+from affnet_tf.errors import InputError
+from affnet_tf.models.layers import INPUT, MFL, MICRoFeat, Node, mfl_nodes, microfeat_nodes, walk
+
+__all__ = ["affectivenet", "copy_weights", "flat_affectivenet", "nodes"]
+
+CHANNELS = 3
+
+
+def affectivenet(config: ModelConfig, classes: int) -> keras.Model:
+    """The network, made of the layers MICRoFeat and MFL: motion image (B, S, S, 3) in [0, 1] -> logits (B, classes).
+
+    The logits are float32 under every precision policy. ``keras.ops.softmax`` of them gives probabilities, as the
+    predictor and every exported file do.
+
+    Args:
+        config: the shape of the network; S is ``config.input_size``.
+        classes: number of labels, at least 2.
+
+    Raises:
+        InputError: ``classes`` is below 2.
+
+    Example:
+        >>> model = affectivenet(ModelConfig(input_size=28, widths=(8, 16)), classes=3)
+        >>> model(keras.ops.zeros((1, 28, 28, 3))).shape
+        (1, 3)
+    """
+    _check_classes(classes)
+    before, after = _around_blocks(config, classes)
+    inputs = keras.Input((config.input_size, config.input_size, CHANNELS), name="motion_image")
+    x = walk(before, inputs, lambda node, value: node.layer()(value))
+    x = MICRoFeat(config.kernels, config.widths, config.depthwise, config.exchange, config.normalise, name="microfeat")(
+        x
+    )
+    if config.mfl:
+        x = MFL(config.last_channels, config.taps, config.tap_channels, config.dense, name="mfl")(x)
+    x = walk(after, x, lambda node, value: node.layer(**_policy(node))(value))
+    return keras.Model(inputs, x, name="affectivenet")
+
+
+def nodes(config: ModelConfig, classes: int) -> list[Node]:
+    """The whole network as one list of stock layers, in the order of computation."""
+    _check_classes(classes)
+    before, after = _around_blocks(config, classes)
+    blocks = [
+        before,
+        microfeat_nodes(config.kernels, config.widths, config.depthwise, config.exchange, config.normalise),
+    ]
+    if config.mfl:
+        blocks.append(mfl_nodes(config.last_channels, config.taps, config.tap_channels, config.dense))
+    chained: list[Node] = []
+    for block in [*blocks, after]:
+        source = chained[-1].name if chained else INPUT
+        chained += [
+            Node(node.name, node.kind, tuple(source if name == INPUT else name for name in node.inputs), node.options)
+            for node in block
+        ]
+    return chained
+
+
+def flat_affectivenet(config: ModelConfig, classes: int, framework: Any = keras) -> Any:
+    """The same network as a flat graph of stock layers, from ``keras`` or from ``tf_keras``."""
+    inputs = framework.layers.Input((config.input_size, config.input_size, CHANNELS), name="motion_image")
+    x = walk(nodes(config, classes), inputs, lambda node, value: node.layer(framework.layers, **_policy(node))(value))
+    return framework.Model(inputs, x, name="affectivenet")
+
+
+def copy_weights(source: Any, target: Any) -> None:
+    """Copy weights between two builds of one network, nested or flat, Keras 3 or tf_keras, by layer name.
+
+    Raises:
+        InputError: the two do not have the same layers with the same shapes; the first that differs is named.
+    """
+    theirs, ours = _stock_layers(source), _stock_layers(target)
+    for name in [*theirs, *ours]:
+        shapes = [
+            [tuple(w.shape) for w in side[name].get_weights()] if name in side else None for side in (theirs, ours)
+        ]
+        if shapes[0] != shapes[1]:
+            raise InputError(
+                f"layer {name!r} must have the same weights in both networks. Received: {shapes[0]}, {shapes[1]}"
+            )
+    for name, layer in ours.items():
+        layer.set_weights(theirs[name].get_weights())
+
+
+def _around_blocks(config: ModelConfig, classes: int) -> tuple[list[Node], list[Node]]:
+    before = [Node("centre", "Rescaling", (INPUT,), {"scale": 2.0, "offset": -1.0})]
+    if config.stem:
+        options = {"filters": config.stem, "kernel_size": 3, "strides": 2, "padding": "same", "use_bias": False}
+        before += [
+            Node("stem_conv", "Conv2D", ("centre",), options),
+            Node("stem_norm", "BatchNormalization", ("stem_conv",)),
+            Node("stem_relu", "ReLU", ("stem_norm",)),
+        ]
+    after: list[Node] = []
+    if not config.mfl:
+        options = {
+            "filters": config.last_channels,
+            "kernel_size": 3,
+            "strides": 2,
+            "padding": "same",
+            "use_bias": False,
+        }
+        after += [
+            Node("last_conv", "Conv2D", (INPUT,), options),
+            Node("last_norm", "BatchNormalization", ("last_conv",)),
+            Node("last_relu", "ReLU", ("last_norm",)),
+            Node("pool", "GlobalAveragePooling2D", ("last_relu",)),
+        ]
+    source = after[-1].name if after else INPUT
+    if config.dropout:
+        after.append(Node("dropout", "Dropout", (source,), {"rate": config.dropout}))
+        source = "dropout"
+    after.append(Node("logits", "Dense", (source,), {"units": classes}))
+    return before, after
+
+
+def _policy(node: Node) -> dict[str, str]:
+    return {"dtype": "float32"} if node.name == "logits" else {}
+
+
+def _stock_layers(model: Any) -> dict[str, Any]:
+    layers = (layer for outer in model.layers for layer in getattr(outer, "sublayers", [outer]))
+    return {layer.name: layer for layer in layers if layer.weights}
+
+
+def _check_classes(classes: int) -> None:
+    if classes < 2:
+        raise InputError(f"a network must have at least 2 classes. Received: {classes}")

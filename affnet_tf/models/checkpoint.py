@@ -1,0 +1,155 @@
+"""A trained network on disk: config.json, model.weights.h5, and nothing that could run code."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fnmatch
+import os
+import re
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from affnet_tf.config import ExperimentConfig
+from affnet_tf.errors import InputError
+from affnet_tf.files import atomic_folder, read_json, write_json
+from affnet_tf.models.affectivenet import affectivenet
+
+__all__ = ["Checkpoint", "is_checkpoint", "load_checkpoint", "save_checkpoint", "versions"]
+
+CONFIG = "config.json"
+WEIGHTS = "model.weights.h5"
+
+# Which field of the config decides the shape of a layer, by the layer's name.
+_FIELDS = {
+    "stem_*": "model.stem",
+    "stage*_depthwise": "model.kernels or model.widths",
+    "stage*": "model.kernels, model.widths or model.depthwise",
+    "last_*": "model.last_channels",
+    "*_reduce_*": "model.tap_channels",
+    "*_project": "model.input_size, model.tap_channels or model.dense",
+    "logits": "labels or model.dense",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A network and what is needed to use it.
+
+    Attributes:
+        model: float32 network, motion image (B, S, S, 3) in [0, 1] -> logits (B, classes).
+        config: the experiment that trained it.
+        labels: the name of each class, in the order of the logits.
+        frame_size: height and width of the cropped frames that it was trained on, in pixels.
+        details: what else the trainer recorded: versions, seed, data, score.
+    """
+
+    model: keras.Model
+    config: ExperimentConfig
+    labels: tuple[str, ...]
+    frame_size: int
+    details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def save_checkpoint(folder: str | os.PathLike, checkpoint: Checkpoint, *, replace: bool = False) -> Path:
+    """Write a checkpoint folder, whole or not at all.
+
+    Raises:
+        InputError: the folder exists and ``replace`` is false.
+    """
+    with atomic_folder(folder, replace=replace) as temporary:
+        write_json(
+            temporary / CONFIG,
+            {
+                "config": checkpoint.config.to_json(),
+                "labels": list(checkpoint.labels),
+                "frame_size": checkpoint.frame_size,
+                "shapes": _shapes(checkpoint.model),
+                "versions": versions(),
+                "details": dict(checkpoint.details),
+            },
+        )
+        checkpoint.model.save_weights(temporary / WEIGHTS)
+    return Path(folder)
+
+
+def is_checkpoint(folder: str | os.PathLike) -> bool:
+    """Whether the folder holds a checkpoint."""
+    return (Path(folder) / CONFIG).is_file() and (Path(folder) / WEIGHTS).is_file()
+
+
+def load_checkpoint(folder: str | os.PathLike) -> Checkpoint:
+    """Read a checkpoint folder into a float32 network, whatever the precision it was trained under. Nothing is unpickled.
+
+    Raises:
+        InputError: a file is missing or damaged, or the weights do not fit the config; the layer and the field are named.
+    """
+    folder = Path(folder)
+    if not is_checkpoint(folder):
+        raise InputError(f"a checkpoint must be a folder with {CONFIG} and {WEIGHTS}. Received: {str(folder)!r}")
+    document = read_json(folder / CONFIG)
+    missing = {"config", "labels", "frame_size", "shapes"} - set(document)
+    if missing:
+        raise InputError(
+            f"{CONFIG} of checkpoint {str(folder)!r} must have {', '.join(sorted(missing))}. Received: none"
+        )
+    config = ExperimentConfig.from_json(document["config"])
+    labels = tuple(document["labels"])
+    with _float32():
+        model = affectivenet(config.model, len(labels))
+    _compare(document["shapes"], _shapes(model), folder)
+    try:
+        model.load_weights(folder / WEIGHTS)
+    except (ValueError, OSError, KeyError) as error:
+        raise InputError(
+            f"{WEIGHTS} of {str(folder)!r} must hold the network of its {CONFIG}. {_reason(error)}"
+        ) from None
+    return Checkpoint(model, config, labels, document["frame_size"], document.get("details", {}))
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes the results, as installed."""
+    found = {}
+    for name in ("affnet_tf", "keras", "tensorflow", "jax", "numpy", "opencv-python", "scikit-learn"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def _shapes(model: keras.Model) -> dict[str, list[list[int]]]:
+    layers = (layer for outer in model.layers for layer in getattr(outer, "sublayers", [outer]))
+    return {layer.name: [list(weight.shape) for weight in layer.weights] for layer in layers if layer.weights}
+
+
+def _compare(stored: Mapping[str, Any], built: Mapping[str, Any], folder: Path) -> None:
+    for name in [*built, *stored]:
+        if stored.get(name) != built.get(name):
+            raise InputError(
+                f"checkpoint {str(folder)!r}: layer {name!r} must have the shapes that {_field(name)} gives, "
+                f"{built.get(name)}. Received: {stored.get(name)}"
+            )
+
+
+def _field(layer: str) -> str:
+    return next(field for pattern, field in _FIELDS.items() if fnmatch.fnmatch(layer, pattern))
+
+
+def _reason(error: Exception) -> str:
+    layer = re.search(r"name=(\w+)", str(error))
+    if layer and any(fnmatch.fnmatch(layer[1], pattern) for pattern in _FIELDS):
+        return f"Received: other shapes in layer {layer[1]!r}, which {_field(layer[1])} decides"
+    return f"Received: {str(error).strip().splitlines()[0]}"
+
+
+@contextlib.contextmanager
+def _float32() -> Iterator[None]:
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)

@@ -1,0 +1,34 @@
+"""Named experiments: ``affnet train --preset NAME`` and ``affnet describe NAME``."""
+
+from __future__ import annotations
+
+from affnet_tf.config import ExperimentConfig, ModelConfig
+from affnet_tf.errors import unknown
+
+__all__ = ["PRESETS", "preset"]
+
+PRESETS: dict[str, ExperimentConfig] = {
+    "affectivenet": ExperimentConfig(),
+    "affectivenet_edge": ExperimentConfig(
+        model=ModelConfig(
+            stem=16,
+            widths=(24, 32),
+            depthwise=True,
+            normalise="before_exchange",
+            tap_channels=(8, 16),
+            last_channels=48,
+            dense=32,
+        ),
+    ),
+}
+
+
+def preset(name: str) -> ExperimentConfig:
+    """The experiment of that name.
+
+    Raises:
+        InputError: there is none; the message lists those that exist.
+    """
+    if name not in PRESETS:
+        raise unknown("preset", name, PRESETS)
+    return PRESETS[name]

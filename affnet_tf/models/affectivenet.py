@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 
 from affnet_tf.config import ModelConfig
 from affnet_tf.errors import InputError
 from affnet_tf.models.layers import INPUT, MFL, MICRoFeat, Node, mfl_nodes, microfeat_nodes, walk
 
-__all__ = ["affectivenet", "copy_weights", "flat_affectivenet", "nodes"]
+__all__ = ["affectivenet", "copy_weights", "flat_affectivenet", "nodes", "probabilities"]
 
 CHANNELS = 3
 
@@ -90,6 +91,28 @@ def copy_weights(source: Any, target: Any) -> None:
             )
     for name, layer in ours.items():
         layer.set_weights(theirs[name].get_weights())
+
+
+def probabilities(model: keras.Model, images: np.ndarray, batch_size: int = 16) -> np.ndarray:
+    """Class probabilities of motion images.
+
+    Every batch is filled up to ``batch_size``, so that the compiled network sees one static shape.
+
+    Args:
+        model: what ``affectivenet`` gave.
+        images: float32 (N, S, S, 3) in [0, 1].
+        batch_size: images at a time.
+
+    Returns:
+        float32 (N, classes); rows add up to 1.
+    """
+    parts = []
+    for start in range(0, len(images), batch_size):
+        batch = images[start : start + batch_size]
+        filled = np.concatenate([batch, np.repeat(batch[-1:], batch_size - len(batch), axis=0)])
+        logits = model.predict_on_batch(filled)[: len(batch)]
+        parts.append(keras.ops.convert_to_numpy(keras.ops.softmax(keras.ops.cast(logits, "float32"))))
+    return np.concatenate(parts)
 
 
 def _around_blocks(config: ModelConfig, classes: int) -> tuple[list[Node], list[Node]]:

@@ -1,0 +1,286 @@
+"""Experiments on a clip store: train one network, or evaluate by a protocol; a run folder comes out, and resumes."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from affnet_tf.config import ExperimentConfig
+from affnet_tf.datasets.labels import LabelScheme, label_scheme
+from affnet_tf.errors import InputError, unknown
+from affnet_tf.evaluation.metrics import Scores, chance_uf1, score, uf1_interval
+from affnet_tf.evaluation.predictions import Prediction, Predictions, write_predictions
+from affnet_tf.evaluation.protocols import Fold, Key, hold_out_subjects, loso
+from affnet_tf.files import read_json, write_json
+from affnet_tf.models.affectivenet import affectivenet, probabilities
+from affnet_tf.models.checkpoint import Checkpoint, save_checkpoint, versions
+from affnet_tf.pipeline.input import motion_images, read_clips, training_batches
+from affnet_tf.pipeline.store import Store, StoredClip, open_store
+from affnet_tf.training.fit import History, Trainer, balanced_weights
+from affnet_tf.training.strategy import Devices, choose_devices
+
+__all__ = ["PROTOCOLS", "Evaluation", "evaluate", "train"]
+
+PROTOCOLS = ("loso",)
+Report = Callable[[int, int, str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """The outcome of ``evaluate``: pooled scores, the interval of UF1 over subjects, UF1 by chance, seconds by fold."""
+
+    scores: Scores
+    uf1_interval: tuple[float, float]
+    chance_uf1: tuple[float, float]
+    seconds: dict[str, float]
+
+
+class _Data:
+    """A store's labelled clips, their frames as a dataset, and their motion images."""
+
+    def __init__(self, path: str | os.PathLike, config: ExperimentConfig) -> None:
+        self.store: Store = open_store(path)
+        self.scheme: LabelScheme = label_scheme(config.labels, self.store.clips)
+        self.label_of, self.dropped = self.scheme.assign(self.store.clips)
+        self.labelled = [clip for clip in self.store.clips if clip.key in self.label_of]
+        if not self.labelled:
+            words = sorted({clip.emotion for clip in self.store.clips})
+            raise InputError(f"label scheme {self.scheme.name!r} must map an emotion of the store. Received: {words}")
+        self.row_of = {clip.key: row for row, clip in enumerate(self.store.clips)}
+        self.clips = read_clips(self.store)
+        self.images = motion_images(self.clips, config.motion, config.model.input_size)
+
+    @property
+    def classes(self) -> int:
+        return len(self.scheme.labels)
+
+    def truth(self, keys: Iterable[Key]) -> list[int]:
+        return [self.label_of[key] for key in keys]
+
+    def pictures(self, keys: Iterable[Key]) -> np.ndarray:
+        return self.images[[self.row_of[key] for key in keys]]
+
+
+def train(
+    store: str | os.PathLike,
+    out: str | os.PathLike,
+    config: ExperimentConfig,
+    *,
+    device: str = "auto",
+    resume: bool = False,
+    verbose: int = 0,
+    tensorboard: bool = True,
+) -> Checkpoint:
+    """Train one network on all labelled clips of a store; ``config.train.validation`` holds out subjects to watch it.
+
+    Writes config.json, manifest.json, history.json, the checkpoint ``model/`` and TensorBoard logs to ``out``. A run that was
+    killed goes on after its last whole epoch with ``resume``, and ends with the same weights.
+
+    Raises:
+        InputError: a bad store, an ``out`` that exists without ``resume``, or one that was made by another config.
+    """
+    out = Path(out)
+    devices = choose_devices(device, config.train.precision)
+    data = _Data(store, config)
+    _open_run(out, config, data, devices, {"task": "train"}, resume)
+    kept, held_out = hold_out_subjects(data.labelled, config.train.validation, config.train.seed)
+    with devices.scope():
+        trainer = _trainer(config, data.classes, _steps([len(kept)], config), devices)
+        history = _fit(
+            trainer,
+            data,
+            config,
+            kept,
+            held_out,
+            state=out / "state.npz",
+            log_dir=out / "tensorboard" if tensorboard else None,
+            verbose=verbose,
+        )
+        model = _float32_copy(trainer.model, config, data.classes)
+    write_json(out / "history.json", history)
+    details = {
+        "store": data.store.hash,
+        "clips": len(kept),
+        "validation_clips": len(held_out),
+        "subjects": sorted({f"{clip.dataset}/{clip.subject}" for clip in data.labelled if clip.key in set(kept)}),
+    }
+    checkpoint = Checkpoint(model, config, data.scheme.labels, data.store.frame_size, details)
+    save_checkpoint(out / "model", checkpoint, replace=resume)
+    (out / "state.npz").unlink(missing_ok=True)
+    return checkpoint
+
+
+def evaluate(
+    store: str | os.PathLike,
+    out: str | os.PathLike,
+    config: ExperimentConfig,
+    protocol: str = "loso",
+    *,
+    device: str = "auto",
+    resume: bool = False,
+    progress: Report | None = None,
+) -> Evaluation:
+    """Train and test by a protocol; the predictions of all folds are pooled and then scored.
+
+    Writes config.json, manifest.json, folds/<name>.json, predictions.csv and metrics.json to ``out``. All folds share one
+    compiled step. Finished folds are kept when a run is interrupted and resumed; the result is the same.
+
+    Raises:
+        InputError: unknown protocol, a bad store, an ``out`` that exists without ``resume``, or one made by another config.
+    """
+    if protocol not in PROTOCOLS:
+        raise unknown("protocol", protocol, PROTOCOLS)
+    out = Path(out)
+    devices = choose_devices(device, config.train.precision)
+    data = _Data(store, config)
+    folds = loso(data.labelled, config.train.validation, config.train.seed)
+    _open_run(out, config, data, devices, {"task": "evaluate", "protocol": protocol}, resume)
+    pending = [fold for fold in folds if not _fold_file(out, fold).exists()]
+    if pending:
+        with devices.scope():
+            trainer = _trainer(config, data.classes, _steps([len(fold.train) for fold in folds], config), devices)
+            for fold in pending:
+                if progress:
+                    progress(folds.index(fold), len(folds), fold.name)
+                write_json(_fold_file(out, fold), _run_fold(trainer, data, config, fold))
+    if progress:
+        progress(len(folds), len(folds), "done")
+    return _pool(out, data, folds)
+
+
+def _run_fold(trainer: Trainer, data: _Data, config: ExperimentConfig, fold: Fold) -> dict[str, Any]:
+    started = time.perf_counter()
+    trainer.reset()
+    history = _fit(trainer, data, config, fold.train, fold.validation)
+    predicted = probabilities(trainer.model, data.pictures(fold.test), config.train.batch_size)
+    return {
+        "history": history,
+        "seconds": time.perf_counter() - started,
+        "predictions": [[*key, *map(float, row)] for key, row in zip(fold.test, predicted, strict=True)],
+    }
+
+
+def _fit(
+    trainer: Trainer,
+    data: _Data,
+    config: ExperimentConfig,
+    train_keys: Sequence[Key],
+    validation_keys: Sequence[Key],
+    **options: Any,
+) -> History:
+    truth = data.truth(train_keys)
+    weight = balanced_weights(truth, data.classes) if config.train.class_weights else np.ones(data.classes)
+    rows = [data.row_of[key] for key in train_keys]
+
+    def batches(skip: int) -> Any:
+        labels = dict(zip(rows, truth, strict=True))
+        weights = {row: float(weight[label]) for row, label in labels.items()}
+        return training_batches(data.clips, labels, weights, data.classes, config, config.train.seed, skip)
+
+    validation = None
+    if validation_keys:
+        one_hot = np.eye(data.classes, dtype=np.float32)[data.truth(validation_keys)]
+        validation = (data.pictures(validation_keys), one_hot)
+    return trainer.fit(batches, validation, **options)
+
+
+def _trainer(config: ExperimentConfig, classes: int, steps: int, devices: Devices) -> Trainer:
+    keras.utils.set_random_seed(config.train.seed)
+    return Trainer(affectivenet(config.model, classes), config.train, steps, devices.jit_compile)
+
+
+def _steps(clips: Sequence[int], config: ExperimentConfig) -> int:
+    """Steps in an epoch, the same for all folds, so that one compiled step and one schedule serve them all."""
+    return max(1, round(sum(clips) / len(clips) / config.train.batch_size))
+
+
+def _float32_copy(model: keras.Model, config: ExperimentConfig, classes: int) -> keras.Model:
+    if keras.config.dtype_policy().name == "float32":
+        return model
+    keras.config.set_dtype_policy("float32")
+    copy = affectivenet(config.model, classes)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _open_run(
+    out: Path, config: ExperimentConfig, data: _Data, devices: Devices, task: dict[str, str], resume: bool
+) -> None:
+    document = {**task, "config": config.to_json(), "labels": data.scheme.to_json(), "store": data.store.hash}
+    if out.exists() and any(out.iterdir()):
+        if not resume:
+            raise InputError(f"run folder must be new, or resumed with --resume. Received: {str(out)!r}, which exists")
+        _check_same(out, document)
+    write_json(out / "config.json", document)
+    manifest = {
+        "affnet_tf": versions().get("affnet_tf"),
+        "versions": versions(),
+        "commit": _commit(),
+        "backend": keras.backend.backend(),
+        "devices": str(devices),
+        "seed": config.train.seed,
+        "store": str(data.store.path),
+        "store_hash": data.store.hash,
+        "clips": len(data.labelled),
+        "dropped": {f"{dataset} {emotion}": count for (dataset, emotion), count in data.dropped.items()},
+    }
+    write_json(out / "manifest.json", manifest)
+
+
+def _check_same(out: Path, document: dict[str, Any]) -> None:
+    if not (out / "config.json").exists():
+        raise InputError(f"run folder must be new or a run. Received: {str(out)!r}, which holds something else")
+    was, now = _flat(read_json(out / "config.json")), _flat(document)
+    differ = [
+        f"{name} {was.get(name)!r} against {now.get(name)!r}"
+        for name in sorted({*was, *now})
+        if was.get(name) != now.get(name)
+    ]
+    if differ:
+        raise InputError(
+            f"run {str(out)!r} must be resumed with the settings that began it. Received: {'; '.join(differ)}"
+        )
+
+
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {name: value}
+    return {k: v for key, item in value.items() for k, v in _flat(item, f"{name}.{key}".lstrip(".")).items()}
+
+
+def _fold_file(out: Path, fold: Fold) -> Path:
+    return out / "folds" / f"{fold.name.replace(os.sep, '_')}.json"
+
+
+def _pool(out: Path, data: _Data, folds: Sequence[Fold]) -> Evaluation:
+    clip_of: dict[Key, StoredClip] = {clip.key: clip for clip in data.labelled}
+    rows, seconds = [], {}
+    for fold in folds:
+        document = read_json(_fold_file(out, fold))
+        seconds[fold.name] = document["seconds"]
+        for dataset, clip_id, *numbers in document["predictions"]:
+            clip = clip_of[dataset, clip_id]
+            rows.append(Prediction(dataset, clip_id, clip.subject, fold.name, data.label_of[clip.key], tuple(numbers)))
+    predictions = Predictions(data.scheme.labels, tuple(rows))
+    write_predictions(out / "predictions.csv", predictions)
+    scores = score(predictions)
+    result = Evaluation(scores, uf1_interval(predictions), chance_uf1(predictions.truth, data.classes), seconds)
+    write_json(out / "metrics.json", dataclasses.asdict(result))
+    return result
+
+
+def _commit() -> str | None:
+    """The commit of the project's own checkout, or None where it was installed without one."""
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() or None
+    return None

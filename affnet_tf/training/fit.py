@@ -1,0 +1,208 @@
+"""Fit a network to training clips. This file has never heard of folds or of test sets, and cannot reach them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from affnet_tf.config import TrainConfig
+from affnet_tf.errors import InputError
+from affnet_tf.files import atomic_write
+
+__all__ = ["History", "Trainer", "balanced_weights"]
+
+History = dict[str, list[float]]
+
+
+class Trainer:
+    """One compiled training step, to be used for any number of fits.
+
+    Compiling traces the network, which costs seconds. Folds therefore share one trainer: ``reset`` sets every variable
+    (weights, optimizer state, the states of random generators) back to what it was when the trainer was made.
+
+    Args:
+        model: a network that gives logits (B, classes).
+        config: how to train it.
+        steps_per_epoch: batches in an epoch; the learning-rate schedule runs over ``epochs`` times so many steps.
+        jit_compile: compile the step with XLA; on a CPU that is slower.
+    """
+
+    def __init__(
+        self, model: keras.Model, config: TrainConfig, steps_per_epoch: int, jit_compile: bool | str = False
+    ) -> None:
+        self.model = model
+        self.config = config
+        self.steps_per_epoch = steps_per_epoch
+        optimizer = keras.optimizers.AdamW(_schedule(config, steps_per_epoch), weight_decay=config.weight_decay)
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        model.compile(
+            optimizer=optimizer,
+            loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing),
+            weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+            jit_compile=jit_compile,
+        )
+        optimizer.build(model.trainable_variables)
+        self._initial = _values(self._variables())
+
+    def reset(self) -> None:
+        """Forget everything that was learned."""
+        _assign(self._variables(), self._initial)
+
+    def fit(
+        self,
+        train: Callable[[int], Iterable],
+        validation: tuple[np.ndarray, np.ndarray] | None = None,
+        *,
+        state: str | os.PathLike | None = None,
+        log_dir: str | os.PathLike | None = None,
+        callbacks: Iterable[keras.callbacks.Callback] = (),
+        verbose: int = 0,
+    ) -> History:
+        """Train for ``config.epochs``; the weights of the last epoch stay, or the best ones under ``config.patience``.
+
+        Args:
+            train: given a number of batches to leave out at the start, endless batches of (motion images, one-hot
+                labels, weights).
+            validation: motion images (N, S, S, 3) and one-hot labels (N, classes) of held-out training subjects.
+            state: a file that keeps the state after each epoch; if it exists, training goes on from there, and ends
+                with the same weights as if it had not been interrupted.
+            log_dir: folder for TensorBoard.
+            callbacks: Keras callbacks in addition.
+            verbose: Keras' own progress: 0 none, 1 a bar, 2 a line for each epoch.
+
+        Returns:
+            Loss, accuracy, and validation loss and accuracy if there is validation, of each epoch.
+        """
+        keeper = _State(state, self._variables(), self.config.patience)
+        done = keeper.load()
+        extra: list[keras.callbacks.Callback] = [keeper, *callbacks]
+        if log_dir is not None:
+            extra.append(keras.callbacks.TensorBoard(str(log_dir), write_graph=False))
+        if done < self.config.epochs and not keeper.stopped:
+            self.model.fit(
+                train(done * self.steps_per_epoch),
+                epochs=self.config.epochs,
+                initial_epoch=done,
+                steps_per_epoch=self.steps_per_epoch,
+                validation_data=validation,
+                validation_batch_size=self.config.batch_size,
+                callbacks=extra,
+                verbose=verbose,
+            )
+        keeper.restore_best()
+        return keeper.history
+
+    def _variables(self) -> list[keras.Variable]:
+        return [*self.model.variables, *self.model.optimizer.variables]
+
+
+def balanced_weights(labels: Iterable[int], classes: int) -> np.ndarray:
+    """Inverse class frequency, scaled so that the mean weight over the clips is 1; classes without a clip weigh 0.
+
+    Args:
+        labels: label indices of the training clips.
+        classes: number of labels.
+
+    Returns:
+        float32 (classes,).
+    """
+    counts = np.bincount(np.asarray(list(labels), dtype=int), minlength=classes)
+    present = counts > 0
+    return np.divide(counts.sum(), counts * present.sum(), out=np.zeros(classes), where=present).astype(np.float32)
+
+
+def _schedule(config: TrainConfig, steps_per_epoch: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    steps = config.epochs * steps_per_epoch
+    warmup = math.ceil(config.warmup * steps)
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=config.learning_rate * (0.01 if warmup else 1.0),
+        decay_steps=max(1, steps - warmup),
+        alpha=0.01,
+        warmup_target=config.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+def _values(variables: Iterable[keras.Variable]) -> list[np.ndarray]:
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+
+
+def _assign(variables: Iterable[keras.Variable], values: Iterable[np.ndarray]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+@dataclasses.dataclass
+class _Progress:
+    """What ``_State`` saves beside the variables."""
+
+    epoch: int = 0
+    best: float = math.inf
+    best_epoch: int = -1
+
+
+class _State(keras.callbacks.Callback):
+    """Keeps the history, the best weights by validation loss, and after each epoch all of it in a file."""
+
+    def __init__(self, path: str | os.PathLike | None, variables: list[keras.Variable], patience: int) -> None:
+        super().__init__()
+        self.history: History = {}
+        self.stopped = False
+        self._path = None if path is None else Path(path)
+        self._variables = variables
+        self._patience = patience
+        self._progress = _Progress()
+        self._best: list[np.ndarray] | None = None
+
+    def load(self) -> int:
+        """Take up the state file, if there is one; return the number of epochs that are done."""
+        if self._path is None or not self._path.exists():
+            return 0
+        with np.load(self._path, allow_pickle=False) as saved:
+            count = int(saved["count"])
+            shapes = [tuple(variable.shape) for variable in self._variables]
+            if count != len(shapes) or any(saved[f"now{i}"].shape != shape for i, shape in enumerate(shapes)):
+                raise InputError(f"training state {str(self._path)!r} must be of this network. Received: other shapes")
+            _assign(self._variables, [saved[f"now{i}"] for i in range(count)])
+            if "best0" in saved:
+                self._best = [saved[f"best{i}"] for i in range(count)]
+            self._progress = _Progress(int(saved["epoch"]), float(saved["best"]), int(saved["best_epoch"]))
+            self.history = {name[8:]: saved[name].tolist() for name in saved if name.startswith("history_")}
+        self.stopped = self._out_of_patience()
+        return self._progress.epoch
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(float(value))
+        self._progress.epoch = epoch + 1
+        loss = (logs or {}).get("val_loss")
+        if self._patience and loss is not None and loss < self._progress.best:
+            self._progress.best, self._progress.best_epoch = float(loss), epoch
+            self._best = _values(self._variables)
+        if self._path is not None:
+            self._save()
+        if self._out_of_patience():
+            self.model.stop_training = True
+
+    def restore_best(self) -> None:
+        """Set the variables to those of the best epoch, if one was asked for."""
+        if self._best is not None:
+            _assign(self._variables, self._best)
+
+    def _out_of_patience(self) -> bool:
+        waited = self._progress.epoch - 1 - self._progress.best_epoch
+        return bool(self._patience) and self._progress.best_epoch >= 0 and waited >= self._patience
+
+    def _save(self) -> None:
+        arrays = {f"now{i}": value for i, value in enumerate(_values(self._variables))}
+        arrays |= {f"best{i}": value for i, value in enumerate(self._best or [])}
+        arrays |= {f"history_{name}": np.asarray(values) for name, values in self.history.items()}
+        with atomic_write(self._path) as file:
+            np.savez(file, count=len(self._variables), **arrays, **dataclasses.asdict(self._progress))

@@ -17,6 +17,7 @@ __all__ = [
     "ModelConfig",
     "MotionConfig",
     "TrainConfig",
+    "check",
     "override",
     "replace",
 ]
@@ -25,7 +26,8 @@ WEIGHTS = ("bilen", "linear", "published_port")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
 
-def _check(holds: bool, field: str, rule: str, received: object) -> None:
+def check(holds: bool, field: str, rule: str, received: object) -> None:
+    """Raise the error of a field that breaks its rule."""
     if not holds:
         raise InputError(f"{field} must {rule}. Received: {received!r}")
 
@@ -80,15 +82,15 @@ class ModelConfig:
     dropout: float = 0.5
 
     def __post_init__(self) -> None:
-        _check(self.input_size >= 28, "model.input_size", "be at least 28", self.input_size)
-        _check(self.stem >= 0, "model.stem", "be 0 (none) or a number of channels", self.stem)
-        _check(
+        check(self.input_size >= 28, "model.input_size", "be at least 28", self.input_size)
+        check(self.stem >= 0, "model.stem", "be 0 (none) or a number of channels", self.stem)
+        check(
             len(self.kernels) > 0 and all(k > 0 and k % 2 for k in self.kernels),
             "model.kernels",
             "be odd and positive, one for each stream",
             self.kernels,
         )
-        _check(
+        check(
             len(self.widths) > 0 and all(w > 0 for w in self.widths),
             "model.widths",
             "be positive, one for each stage",
@@ -96,21 +98,21 @@ class ModelConfig:
         )
         if self.normalise not in ("after_exchange", "before_exchange"):
             raise unknown("model.normalise", self.normalise, ("after_exchange", "before_exchange"))
-        _check(
+        check(
             self.taps in (("before", "after"), ("before",), ("after",)),
             "model.taps",
             "be ['before', 'after'], ['before'] or ['after']",
             self.taps,
         )
-        _check(
+        check(
             len(self.tap_channels) == 2 and min(self.tap_channels) > 0,
             "model.tap_channels",
             "be two positive numbers",
             self.tap_channels,
         )
-        _check(self.last_channels > 0, "model.last_channels", "be positive", self.last_channels)
-        _check(self.dense > 0, "model.dense", "be positive", self.dense)
-        _check(0 <= self.dropout < 1, "model.dropout", "lie in [0, 1)", self.dropout)
+        check(self.last_channels > 0, "model.last_channels", "be positive", self.last_channels)
+        check(self.dense > 0, "model.dense", "be positive", self.dense)
+        check(0 <= self.dropout < 1, "model.dropout", "lie in [0, 1)", self.dropout)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +147,7 @@ class AugmentConfig:
             ("gain", 1),
         ):
             value = getattr(self, name)
-            _check(0 <= value <= limit, f"augment.{name}", f"lie in [0, {limit:g}]", value)
+            check(0 <= value <= limit, f"augment.{name}", f"lie in [0, {limit:g}]", value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,23 +181,23 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check(self.epochs >= 1, "train.epochs", "be at least 1", self.epochs)
-        _check(
+        check(self.epochs >= 1, "train.epochs", "be at least 1", self.epochs)
+        check(
             self.batch_size >= 2, "train.batch_size", "be at least 2 (batch normalisation needs two)", self.batch_size
         )
-        _check(self.learning_rate > 0, "train.learning_rate", "be positive", self.learning_rate)
-        _check(0 <= self.warmup < 1, "train.warmup", "lie in [0, 1)", self.warmup)
-        _check(self.weight_decay >= 0, "train.weight_decay", "be 0 or more", self.weight_decay)
-        _check(0 <= self.label_smoothing < 1, "train.label_smoothing", "lie in [0, 1)", self.label_smoothing)
-        _check(0 <= self.validation < 1, "train.validation", "lie in [0, 1)", self.validation)
-        _check(self.patience >= 0, "train.patience", "be 0 or more", self.patience)
-        _check(
+        check(self.learning_rate > 0, "train.learning_rate", "be positive", self.learning_rate)
+        check(0 <= self.warmup < 1, "train.warmup", "lie in [0, 1)", self.warmup)
+        check(self.weight_decay >= 0, "train.weight_decay", "be 0 or more", self.weight_decay)
+        check(0 <= self.label_smoothing < 1, "train.label_smoothing", "lie in [0, 1)", self.label_smoothing)
+        check(0 <= self.validation < 1, "train.validation", "lie in [0, 1)", self.validation)
+        check(self.patience >= 0, "train.patience", "be 0 or more", self.patience)
+        check(
             self.patience == 0 or self.validation > 0,
             "train.validation",
             "be above 0 when train.patience is set: early stopping may only look at held-out training subjects",
             self.validation,
         )
-        _check(0 <= self.seed < 2**31, "train.seed", "lie in [0, 2**31)", self.seed)
+        check(0 <= self.seed < 2**31, "train.seed", "lie in [0, 2**31)", self.seed)
         if self.precision not in PRECISIONS:
             raise unknown("train.precision", self.precision, PRECISIONS)
 
@@ -246,7 +248,7 @@ def override(config: ExperimentConfig, assignments: Iterable[str]) -> Experiment
     document = config.to_json()
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
-        _check(bool(equals), "a setting", "look like train.epochs=30", assignment)
+        check(bool(equals), "a setting", "look like train.epochs=30", assignment)
         try:
             value = json.loads(text)
         except json.JSONDecodeError:

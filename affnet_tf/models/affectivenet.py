@@ -9,7 +9,7 @@ import numpy as np
 
 from affnet_tf.config import ModelConfig
 from affnet_tf.errors import InputError
-from affnet_tf.models.layers import INPUT, MFL, MICRoFeat, Node, mfl_nodes, microfeat_nodes, walk
+from affnet_tf.models.layers import INPUT, MFL, MICRoFeat, Node, mfl_nodes, microfeat_nodes, norm, walk
 
 __all__ = ["affectivenet", "copy_weights", "flat_affectivenet", "nodes", "probabilities"]
 
@@ -121,7 +121,7 @@ def _around_blocks(config: ModelConfig, classes: int) -> tuple[list[Node], list[
         options = {"filters": config.stem, "kernel_size": 3, "strides": 2, "padding": "same", "use_bias": False}
         before += [
             Node("stem_conv", "Conv2D", ("centre",), options),
-            Node("stem_norm", "BatchNormalization", ("stem_conv",)),
+            norm("stem_norm", "stem_conv"),
             Node("stem_relu", "ReLU", ("stem_norm",)),
         ]
     after: list[Node] = []
@@ -135,7 +135,7 @@ def _around_blocks(config: ModelConfig, classes: int) -> tuple[list[Node], list[
         }
         after += [
             Node("last_conv", "Conv2D", (INPUT,), options),
-            Node("last_norm", "BatchNormalization", ("last_conv",)),
+            norm("last_norm", "last_conv"),
             Node("last_relu", "ReLU", ("last_norm",)),
             Node("pool", "GlobalAveragePooling2D", ("last_relu",)),
         ]

@@ -15,7 +15,7 @@ import keras
 
 from affnet_tf.errors import InputError
 
-__all__ = ["MFL", "INPUT", "MICRoFeat", "Node", "mfl_nodes", "microfeat_nodes", "walk"]
+__all__ = ["MFL", "INPUT", "MICRoFeat", "Node", "mfl_nodes", "microfeat_nodes", "norm", "walk"]
 
 INPUT = "input"
 
@@ -32,6 +32,11 @@ class Node:
     def layer(self, layers: Any = keras.layers, **options: Any) -> Any:
         """The layer itself, from ``keras.layers`` or ``tf_keras.layers``."""
         return getattr(layers, self.kind)(name=self.name, **self.options, **options)
+
+
+def norm(name: str, source: str) -> Node:
+    """Batch normalisation. Its running averages must settle within the few hundred steps that small data allows."""
+    return Node(name, "BatchNormalization", (source,), {"momentum": 0.9})
 
 
 def walk(nodes: Sequence[Node], source: Any, apply: Callable[[Node, Any], Any]) -> Any:
@@ -66,7 +71,7 @@ def microfeat_nodes(
                 nodes.append(Node(f"{prefix}_exchange", "Add", (name, before[neighbour])))
                 name = nodes[-1].name
             if normalise == "after_exchange":
-                nodes.append(Node(f"{prefix}_norm", "BatchNormalization", (name,)))
+                nodes.append(norm(f"{prefix}_norm", name))
                 name = nodes[-1].name
             streams.append(name)
     if len(streams) > 1:
@@ -199,7 +204,7 @@ class MFL(_Block):
 def _conv_norm_relu(nodes: list[Node], prefix: str, source: str, width: int, kernel: int, stride: int) -> str:
     options = {"filters": width, "kernel_size": kernel, "strides": stride, "padding": "same", "use_bias": False}
     nodes.append(Node(f"{prefix}_conv", "Conv2D", (source,), options))
-    nodes.append(Node(f"{prefix}_norm", "BatchNormalization", (f"{prefix}_conv",)))
+    nodes.append(norm(f"{prefix}_norm", f"{prefix}_conv"))
     nodes.append(Node(f"{prefix}_relu", "ReLU", (f"{prefix}_norm",)))
     return nodes[-1].name
 

@@ -91,6 +91,7 @@ class Trainer:
                 epochs=self.config.epochs,
                 initial_epoch=done,
                 steps_per_epoch=self.steps_per_epoch,
+                shuffle=False,
                 validation_data=validation,
                 validation_batch_size=self.config.batch_size,
                 callbacks=extra,

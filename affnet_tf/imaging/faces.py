@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib
-import os
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 
 from affnet_tf.errors import InputError, unknown
+from affnet_tf.silence import silent
 
 __all__ = [
     "DETECTORS",
@@ -150,7 +148,7 @@ def align_crop(face: Face, size: int, margin: float = 0.1) -> np.ndarray:
 def crop_frames(frames: Iterable[np.ndarray], matrix: np.ndarray, size: int) -> np.ndarray:
     """Apply one transform to every frame of a clip.
 
-    Shrinking is done first, by area averaging, then the rotation and the translation at the crop's own scale, linearly:
+    Shrinking is done first, by area averaging, then the rotation and the translation at the crop's own scale, bicubic:
     a warp alone would skip pixels, and fine texture would flicker as the face moves. What lies outside a frame is
     black, in every frame alike, so that it shows no motion.
 
@@ -216,7 +214,7 @@ def _warp(frame: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
         stretch = np.array([width / frame.shape[1], height / frame.shape[0]])
         # From the small frame's pixel centres back to the large one's, then on to the crop.
         matrix = np.column_stack([matrix[:, :2] * stretch, matrix[:, :2] @ (0.5 * stretch - 0.5) + matrix[:, 2]])
-    return cv2.warpAffine(frame, matrix, (size, size), flags=cv2.INTER_LINEAR, borderValue=(0, 0, 0))
+    return cv2.warpAffine(frame, matrix, (size, size), flags=cv2.INTER_CUBIC, borderValue=(0, 0, 0))
 
 
 def _cut(frame: np.ndarray, matrix: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -250,7 +248,7 @@ def _face(row: np.ndarray, stretch: np.ndarray) -> Face:
 
 
 def _load_mtcnn() -> Any:
-    with _silent_import():
+    with silent():
         try:
             package = importlib.import_module("mtcnn")
         except ModuleNotFoundError as error:
@@ -259,18 +257,3 @@ def _load_mtcnn() -> Any:
                 f"Received: {error}"
             ) from None
         return package.MTCNN()
-
-
-@contextlib.contextmanager
-def _silent_import() -> Iterator[None]:
-    """TensorFlow writes to the file descriptor of stderr as it loads, before any of its settings counts."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

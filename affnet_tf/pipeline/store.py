@@ -81,6 +81,7 @@ def prepare(
     path: str | os.PathLike,
     settings: CropConfig,
     *,
+    left_out: Sequence[str] = (),
     workers: int = 1,
     strict: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -94,6 +95,7 @@ def prepare(
         clips: what to store, in this order.
         path: the store's folder.
         settings: how frames are cropped.
+        left_out: one line for each clip that was found unusable before; the manifest lists them first.
         workers: processes that decode and crop.
         strict: raise at the first clip that cannot be used, instead of skipping it.
         progress: called with (clips done, clips in all).
@@ -129,7 +131,7 @@ def prepare(
             _write_shard(path, names[i], rows)
     finally:
         results.close()
-    store = _finish(path, plan, names)
+    store = _finish(path, plan, names, left_out)
     return Prepared(store, tuple(store.manifest["skipped"]))
 
 
@@ -260,10 +262,10 @@ def _read_row(row: dict[str, str]) -> StoredClip:
     )
 
 
-def _finish(path: Path, plan: dict[str, Any], names: Sequence[str]) -> Store:
+def _finish(path: Path, plan: dict[str, Any], names: Sequence[str], left_out: Sequence[str]) -> Store:
     parts = {f"{name}.tfrecord": read_json(path / f"{name}.json") for name in names}
     rows = [row for part in parts.values() for row in part["clips"]]
-    skipped = [line for part in parts.values() for line in part["skipped"]]
+    skipped = [*left_out, *(line for part in parts.values() for line in part["skipped"])]
     if not rows:
         raise InputError(f"no clip could be used; the first of {len(skipped)}: {skipped[0]}")
     text = io.StringIO()

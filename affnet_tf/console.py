@@ -1,0 +1,98 @@
+"""What the command line shows: results on stdout, progress and notes on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+__all__ = ["Console"]
+
+Report = Callable[..., None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Console:
+    """Where a command writes.
+
+    Attributes:
+        json: print one JSON document instead of tables.
+        quiet: no progress and no notes.
+    """
+
+    json: bool = False
+    quiet: bool = False
+
+    def result(self, document: Any, *tables: tuple[str, Sequence[str], Sequence[Sequence[object]]]) -> None:
+        """Print a result: the document as JSON, or the tables (title, column names, rows)."""
+        if self.json:
+            print(json.dumps(document, indent=2, ensure_ascii=False))
+            return
+        from rich import box
+        from rich.console import Console as Rich
+        from rich.table import Table
+
+        rich = Rich(highlight=False, width=None if sys.stdout.isatty() else 160)
+        for title, columns, rows in tables:
+            table = Table(
+                title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+            )
+            for i, column in enumerate(columns):
+                numeric = any(isinstance(row[i], (int, float)) for row in rows)
+                table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+            for row in rows:
+                table.add_row(*(_cell(value) for value in row))
+            rich.print(table)
+
+    def line(self, text: str) -> None:
+        """Print a line of the result, unless the result is JSON."""
+        if not self.json:
+            print(text)
+
+    def note(self, text: str) -> None:
+        """Tell something that is not a result."""
+        if not self.quiet:
+            print(text, file=sys.stderr)
+
+    @contextlib.contextmanager
+    def progress(self, title: str) -> Iterator[Report]:
+        """A bar with the time left: call what is yielded with (done, total) or (done, total, what)."""
+        from rich.console import Console as Rich
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(
+            *columns, console=Rich(stderr=True), disable=self.quiet, transient=not sys.stderr.isatty()
+        ) as bar:
+            task = bar.add_task(title, total=None)
+
+            def report(done: int, total: int, what: str = "") -> None:
+                bar.update(task, completed=done, total=total, description=f"{title} {what}".rstrip())
+
+            yield report
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "-"}[value]
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return str(value)

@@ -59,7 +59,7 @@ def _command(name: str) -> Callable:
             try:
                 return function(Console(json, quiet), *args, **options) or 0
             except ModuleNotFoundError as error:
-                if debug:
+                if debug or (error.name or "").startswith("affnet_tf"):
                     raise
                 extra = "export" if "litert" in str(error) or "ai_edge" in str(error) else "train"
                 raise InputError(
@@ -143,7 +143,7 @@ def describe(
 
     Example: affnet describe affectivenet --classes 4
     """
-    from affnet_tf.describe import describe_network
+    from affnet_tf.models.describe import describe_network
 
     document, tables = describe_network(what, classes, size)
     console.result(document, *tables)

@@ -59,7 +59,21 @@ class Console:
 
     @contextlib.contextmanager
     def progress(self, title: str) -> Iterator[Report]:
-        """A bar with the time left: call what is yielded with (done, total) or (done, total, what)."""
+        """A bar with the time left, or a line for each tenth where stderr is not a terminal.
+
+        Call what is yielded with (done, total) or (done, total, what).
+        """
+        if self.quiet or not sys.stderr.isatty():
+            tenths: set[int] = set()
+
+            def line(done: int, total: int, what: str = "") -> None:
+                tenth = 10 * done // max(total, 1)
+                if tenth not in tenths:
+                    tenths.add(tenth)
+                    self.note(f"{title}: {done}/{total} {what}".rstrip())
+
+            yield line
+            return
         from rich.console import Console as Rich
         from rich.progress import (
             BarColumn,
@@ -77,9 +91,7 @@ class Console:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
-        with Progress(
-            *columns, console=Rich(stderr=True), disable=self.quiet, transient=not sys.stderr.isatty()
-        ) as bar:
+        with Progress(*columns, console=Rich(stderr=True)) as bar:
             task = bar.add_task(title, total=None)
 
             def report(done: int, total: int, what: str = "") -> None:

@@ -9,11 +9,10 @@ import numpy as np
 
 from affnet_tf.config import ModelConfig
 from affnet_tf.errors import InputError
-from affnet_tf.models.layers import INPUT, MFL, MICRoFeat, Node, mfl_nodes, microfeat_nodes, norm, walk
+from affnet_tf.models.layers import MFL, MICRoFeat
+from affnet_tf.models.nodes import CHANNELS, Node, around_blocks, nodes, walk
 
-__all__ = ["affectivenet", "copy_weights", "flat_affectivenet", "nodes", "probabilities"]
-
-CHANNELS = 3
+__all__ = ["affectivenet", "copy_weights", "flat_affectivenet", "probabilities"]
 
 
 def affectivenet(config: ModelConfig, classes: int) -> keras.Model:
@@ -34,37 +33,16 @@ def affectivenet(config: ModelConfig, classes: int) -> keras.Model:
         >>> model(keras.ops.zeros((1, 28, 28, 3))).shape
         (1, 3)
     """
-    _check_classes(classes)
-    before, after = _around_blocks(config, classes)
+    before, after = around_blocks(config, classes)
     inputs = keras.Input((config.input_size, config.input_size, CHANNELS), name="motion_image")
-    x = walk(before, inputs, lambda node, value: node.layer()(value))
+    x = walk(before, inputs, lambda node, value: node.layer(keras.layers)(value))
     x = MICRoFeat(config.kernels, config.widths, config.depthwise, config.exchange, config.normalise, name="microfeat")(
         x
     )
     if config.mfl:
         x = MFL(config.last_channels, config.taps, config.tap_channels, config.dense, name="mfl")(x)
-    x = walk(after, x, lambda node, value: node.layer(**_policy(node))(value))
+    x = walk(after, x, lambda node, value: node.layer(keras.layers, **_policy(node))(value))
     return keras.Model(inputs, x, name="affectivenet")
-
-
-def nodes(config: ModelConfig, classes: int) -> list[Node]:
-    """The whole network as one list of stock layers, in the order of computation."""
-    _check_classes(classes)
-    before, after = _around_blocks(config, classes)
-    blocks = [
-        before,
-        microfeat_nodes(config.kernels, config.widths, config.depthwise, config.exchange, config.normalise),
-    ]
-    if config.mfl:
-        blocks.append(mfl_nodes(config.last_channels, config.taps, config.tap_channels, config.dense))
-    chained: list[Node] = []
-    for block in [*blocks, after]:
-        source = chained[-1].name if chained else INPUT
-        chained += [
-            Node(node.name, node.kind, tuple(source if name == INPUT else name for name in node.inputs), node.options)
-            for node in block
-        ]
-    return chained
 
 
 def flat_affectivenet(config: ModelConfig, classes: int, framework: Any = keras) -> Any:
@@ -115,38 +93,6 @@ def probabilities(model: keras.Model, images: np.ndarray, batch_size: int = 16) 
     return np.concatenate(parts)
 
 
-def _around_blocks(config: ModelConfig, classes: int) -> tuple[list[Node], list[Node]]:
-    before = [Node("centre", "Rescaling", (INPUT,), {"scale": 2.0, "offset": -1.0})]
-    if config.stem:
-        options = {"filters": config.stem, "kernel_size": 3, "strides": 2, "padding": "same", "use_bias": False}
-        before += [
-            Node("stem_conv", "Conv2D", ("centre",), options),
-            norm("stem_norm", "stem_conv"),
-            Node("stem_relu", "ReLU", ("stem_norm",)),
-        ]
-    after: list[Node] = []
-    if not config.mfl:
-        options = {
-            "filters": config.last_channels,
-            "kernel_size": 3,
-            "strides": 2,
-            "padding": "same",
-            "use_bias": False,
-        }
-        after += [
-            Node("last_conv", "Conv2D", (INPUT,), options),
-            norm("last_norm", "last_conv"),
-            Node("last_relu", "ReLU", ("last_norm",)),
-            Node("pool", "GlobalAveragePooling2D", ("last_relu",)),
-        ]
-    source = after[-1].name if after else INPUT
-    if config.dropout:
-        after.append(Node("dropout", "Dropout", (source,), {"rate": config.dropout}))
-        source = "dropout"
-    after.append(Node("logits", "Dense", (source,), {"units": classes}))
-    return before, after
-
-
 def _policy(node: Node) -> dict[str, str]:
     return {"dtype": "float32"} if node.name == "logits" else {}
 
@@ -154,8 +100,3 @@ def _policy(node: Node) -> dict[str, str]:
 def _stock_layers(model: Any) -> dict[str, Any]:
     layers = (layer for outer in model.layers for layer in getattr(outer, "sublayers", [outer]))
     return {layer.name: layer for layer in layers if layer.weights}
-
-
-def _check_classes(classes: int) -> None:
-    if classes < 2:
-        raise InputError(f"a network must have at least 2 classes. Received: {classes}")

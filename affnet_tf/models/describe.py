@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 from typing import Any
 
-from affnet_tf.config import ModelConfig
-from affnet_tf.models.affectivenet import CHANNELS, nodes
-from affnet_tf.models.layers import Node, walk
+from affnet_tf.config import ExperimentConfig, ModelConfig, replace
+from affnet_tf.errors import InputError
+from affnet_tf.files import read_json
+from affnet_tf.models.choices import CHOICES
+from affnet_tf.models.nodes import CHANNELS, Node, nodes, walk
+from affnet_tf.presets import PRESETS, preset
 
-__all__ = ["Description", "LayerRow", "describe"]
+__all__ = ["Description", "LayerRow", "describe", "describe_network"]
+
+DEFAULT_CLASSES = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +64,63 @@ def describe(config: ModelConfig, classes: int) -> Description:
 
     walk(nodes(config, classes), _Map((config.input_size, config.input_size, CHANNELS), 1, 1), visit)
     return Description(tuple(rows), sum(row.parameters for row in rows), sum(row.macs for row in rows))
+
+
+def describe_network(
+    what: str, classes: int | None = None, size: int | None = None
+) -> tuple[dict[str, Any], list[Any]]:
+    """A preset, a checkpoint or a run, as a JSON-ready document and as tables (title, columns, rows).
+
+    Args:
+        what: a preset's name, or the folder of a checkpoint or run.
+        classes: number of labels; by default the checkpoint's, or 4.
+        size: height and width of the motion image; by default the config's.
+
+    Raises:
+        InputError: neither a preset nor a folder with a config.json.
+    """
+    config, labels = _read(what)
+    model = replace(config.model, input_size=size) if size else config.model
+    classes = classes or labels or DEFAULT_CLASSES
+    described = describe(model, classes)
+    document = {
+        "name": what,
+        "classes": classes,
+        "config": dataclasses.asdict(model),
+        **dataclasses.asdict(described),
+        "choices": [dataclasses.asdict(choice) for choice in CHOICES],
+    }
+    layers = [
+        (row.name, row.kind, "×".join(map(str, row.shape)), row.parameters, row.macs, row.receptive_field)
+        for row in described.layers
+    ]
+    return document, [
+        (what, ("layer", "kind", "output", "parameters", "MACs", "receptive field"), layers),
+        (
+            "Sums",
+            ("classes", "input", "parameters", "MACs"),
+            [(classes, f"{model.input_size}×{model.input_size}×{CHANNELS}", described.parameters, described.macs)],
+        ),
+        (
+            "What the paper states, and what is our reading",
+            ("choice", "stated", "source or reason"),
+            [dataclasses.astuple(choice) for choice in CHOICES],
+        ),
+    ]
+
+
+def _read(what: str) -> tuple[ExperimentConfig, int | None]:
+    if what in PRESETS:
+        return PRESETS[what], None
+    for folder in (Path(what) / "model", Path(what)):
+        if (folder / "config.json").is_file():
+            document = read_json(folder / "config.json")
+            labels = document.get("labels", [])
+            names = labels["labels"] if isinstance(labels, dict) else labels
+            return ExperimentConfig.from_json(document["config"]), len(names) or None
+    if Path(what).exists():
+        raise InputError(f"a network must be a preset, or a checkpoint or run with config.json. Received: {what!r}")
+    return preset(what), None
 
 
 def _apply(node: Node, maps: list[_Map]) -> tuple[_Map, int, int]:

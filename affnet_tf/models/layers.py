@@ -1,104 +1,16 @@
-"""MICRoFeat and MFL as Keras layers.
-
-Each block is written once, as a list of nodes (stock layers and how they are wired). The Keras layer walks that list over
-its sublayers; a flat graph of stock layers, which quantisation-aware training needs, walks the same list. Neither can
-drift from the other.
-"""
+"""MICRoFeat and MFL as Keras layers: each walks its list of nodes over sublayers of the same names."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
 from affnet_tf.errors import InputError
+from affnet_tf.models.nodes import Node, mfl_nodes, microfeat_nodes, walk
 
-__all__ = ["MFL", "INPUT", "MICRoFeat", "Node", "mfl_nodes", "microfeat_nodes", "norm", "walk"]
-
-INPUT = "input"
-
-
-@dataclasses.dataclass(frozen=True)
-class Node:
-    """One stock layer of a block: its name, its class in ``keras.layers``, what it reads, and its arguments."""
-
-    name: str
-    kind: str
-    inputs: tuple[str, ...]
-    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-    def layer(self, layers: Any = keras.layers, **options: Any) -> Any:
-        """The layer itself, from ``keras.layers`` or ``tf_keras.layers``."""
-        return getattr(layers, self.kind)(name=self.name, **self.options, **options)
-
-
-def norm(name: str, source: str) -> Node:
-    """Batch normalisation. Its running averages must settle within the few hundred steps that small data allows."""
-    return Node(name, "BatchNormalization", (source,), {"momentum": 0.9})
-
-
-def walk(nodes: Sequence[Node], source: Any, apply: Callable[[Node, Any], Any]) -> Any:
-    """Carry ``source`` through the nodes in order; ``apply`` gets a node and its input (a list if it reads several)."""
-    values = {INPUT: source}
-    for node in nodes:
-        read = [values[name] for name in node.inputs]
-        values[node.name] = apply(node, read[0] if len(read) == 1 else read)
-    return values[nodes[-1].name]
-
-
-def microfeat_nodes(
-    kernels: Sequence[int], widths: Sequence[int], depthwise: bool, exchange: bool, normalise: str
-) -> list[Node]:
-    """The MICRoFeat block: parallel streams, one for each kernel size, every stage of stride 2, joined at the end.
-
-    After each stage a stream adds its neighbour: the finer one in the first stage, the coarser one in the second, and so
-    on in turn, so that features travel both ways and two streams never become equal.
-    """
-    nodes: list[Node] = []
-    streams = [INPUT] * len(kernels)
-    for stage, width in enumerate(widths):
-        before = [
-            _stream_stage(nodes, f"stage{stage + 1}_stream{i + 1}", source, kernel, width, depthwise, normalise)
-            for i, (source, kernel) in enumerate(zip(streams, kernels, strict=True))
-        ]
-        streams = []
-        for i, name in enumerate(before):
-            prefix = f"stage{stage + 1}_stream{i + 1}"
-            neighbour = i - 1 if stage % 2 == 0 else i + 1
-            if exchange and 0 <= neighbour < len(before):
-                nodes.append(Node(f"{prefix}_exchange", "Add", (name, before[neighbour])))
-                name = nodes[-1].name
-            if normalise == "after_exchange":
-                nodes.append(norm(f"{prefix}_norm", name))
-                name = nodes[-1].name
-            streams.append(name)
-    if len(streams) > 1:
-        nodes.append(Node("streams", "Concatenate", tuple(streams)))
-    return nodes
-
-
-def mfl_nodes(channels: int, taps: Sequence[str], tap_channels: Sequence[int], dense: int) -> list[Node]:
-    """The MFL block: the map before and the map after the last convolution, each projected, then joined.
-
-    ``taps`` may name one of the two alone. With only ``before`` there is no last convolution.
-    """
-    nodes: list[Node] = []
-    maps = {"before": INPUT}
-    if "after" in taps:
-        maps["after"] = _conv_norm_relu(nodes, "last", INPUT, channels, 3, 2)
-    projections = []
-    for tap, reduced in zip(("before", "after"), tap_channels, strict=True):
-        if tap in taps:
-            name = _conv_norm_relu(nodes, f"{tap}_reduce", maps[tap], reduced, 1, 1)
-            nodes.append(Node(f"{tap}_flatten", "Flatten", (name,)))
-            nodes.append(Node(f"{tap}_project", "Dense", (f"{tap}_flatten",), {"units": dense}))
-            nodes.append(Node(f"{tap}_project_relu", "ReLU", (f"{tap}_project",)))
-            projections.append(f"{tap}_project_relu")
-    if len(projections) > 1:
-        nodes.append(Node("taps", "Concatenate", tuple(projections)))
-    return nodes
+__all__ = ["MFL", "MICRoFeat"]
 
 
 class _Block(keras.layers.Layer):
@@ -107,7 +19,7 @@ class _Block(keras.layers.Layer):
     def __init__(self, nodes: Sequence[Node], **options: Any) -> None:
         super().__init__(**options)
         self._nodes = list(nodes)
-        self.sublayers = [node.layer(dtype=self.dtype_policy) for node in nodes]
+        self.sublayers = [node.layer(keras.layers, dtype=self.dtype_policy) for node in nodes]
         self._by_name = {layer.name: layer for layer in self.sublayers}
 
     def build(self, input_shape: tuple) -> None:
@@ -199,27 +111,3 @@ class MFL(_Block):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self._arguments}
-
-
-def _conv_norm_relu(nodes: list[Node], prefix: str, source: str, width: int, kernel: int, stride: int) -> str:
-    options = {"filters": width, "kernel_size": kernel, "strides": stride, "padding": "same", "use_bias": False}
-    nodes.append(Node(f"{prefix}_conv", "Conv2D", (source,), options))
-    nodes.append(norm(f"{prefix}_norm", f"{prefix}_conv"))
-    nodes.append(Node(f"{prefix}_relu", "ReLU", (f"{prefix}_norm",)))
-    return nodes[-1].name
-
-
-def _stream_stage(
-    nodes: list[Node], prefix: str, source: str, kernel: int, width: int, depthwise: bool, normalise: str
-) -> str:
-    options = {"kernel_size": kernel, "strides": 2, "padding": "same"}
-    if depthwise:
-        nodes.append(Node(f"{prefix}_depthwise", "DepthwiseConv2D", (source,), {**options, "use_bias": False}))
-        source, options = nodes[-1].name, {"kernel_size": 1}
-    if normalise == "before_exchange":
-        if depthwise:
-            return _conv_norm_relu(nodes, prefix, source, width, 1, 1)
-        return _conv_norm_relu(nodes, prefix, source, width, kernel, 2)
-    nodes.append(Node(f"{prefix}_conv", "Conv2D", (source,), {"filters": width, **options}))
-    nodes.append(Node(f"{prefix}_relu", "ReLU", (nodes[-1].name,)))
-    return nodes[-1].name

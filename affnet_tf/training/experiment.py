@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import subprocess
 import time
@@ -56,8 +57,17 @@ class _Data:
             words = sorted({clip.emotion for clip in self.store.clips})
             raise InputError(f"label scheme {self.scheme.name!r} must map an emotion of the store. Received: {words}")
         self.row_of = {clip.key: row for row, clip in enumerate(self.store.clips)}
-        self.clips = read_clips(self.store)
-        self.images = motion_images(self.clips, config.motion, config.model.input_size)
+        self._config = config
+
+    @functools.cached_property
+    def clips(self) -> Any:
+        """The frames of all clips, kept in memory after the first pass if they fit."""
+        return read_clips(self.store)
+
+    @functools.cached_property
+    def images(self) -> np.ndarray:
+        """The motion image of every clip, without augmentation."""
+        return motion_images(self.clips, self._config.motion, self._config.model.input_size)
 
     @property
     def classes(self) -> int:

@@ -1,0 +1,178 @@
+"""The network as a list of nodes: stock layers and how they are wired. No framework is imported here.
+
+The Keras layers walk this list over their sublayers; a flat graph of stock layers, which quantisation-aware training needs,
+walks the same list; and so does whoever counts parameters. None of them can drift from the others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from affnet_tf.config import ModelConfig
+from affnet_tf.errors import InputError
+
+__all__ = ["CHANNELS", "INPUT", "Node", "around_blocks", "mfl_nodes", "microfeat_nodes", "nodes", "walk"]
+
+CHANNELS = 3
+INPUT = "input"
+
+
+@dataclasses.dataclass(frozen=True)
+class Node:
+    """One stock layer of a block: its name, its class in ``keras.layers``, what it reads, and its arguments."""
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def layer(self, layers: Any, **options: Any) -> Any:
+        """The layer itself, from ``keras.layers`` or ``tf_keras.layers``."""
+        return getattr(layers, self.kind)(name=self.name, **self.options, **options)
+
+
+def _norm(name: str, source: str) -> Node:
+    """Batch normalisation. Its running averages must settle within the few hundred steps that small data allows."""
+    return Node(name, "BatchNormalization", (source,), {"momentum": 0.9})
+
+
+def walk(nodes: Sequence[Node], source: Any, apply: Callable[[Node, Any], Any]) -> Any:
+    """Carry ``source`` through the nodes in order; ``apply`` gets a node and its input (a list if it reads several)."""
+    values = {INPUT: source}
+    for node in nodes:
+        read = [values[name] for name in node.inputs]
+        values[node.name] = apply(node, read[0] if len(read) == 1 else read)
+    return values[nodes[-1].name]
+
+
+def microfeat_nodes(
+    kernels: Sequence[int], widths: Sequence[int], depthwise: bool, exchange: bool, normalise: str
+) -> list[Node]:
+    """The MICRoFeat block: parallel streams, one for each kernel size, every stage of stride 2, joined at the end.
+
+    After each stage a stream adds its neighbour: the finer one in the first stage, the coarser one in the second, and so
+    on in turn, so that features travel both ways and two streams never become equal.
+    """
+    nodes: list[Node] = []
+    streams = [INPUT] * len(kernels)
+    for stage, width in enumerate(widths):
+        before = [
+            _stream_stage(nodes, f"stage{stage + 1}_stream{i + 1}", source, kernel, width, depthwise, normalise)
+            for i, (source, kernel) in enumerate(zip(streams, kernels, strict=True))
+        ]
+        streams = []
+        for i, name in enumerate(before):
+            prefix = f"stage{stage + 1}_stream{i + 1}"
+            neighbour = i - 1 if stage % 2 == 0 else i + 1
+            if exchange and 0 <= neighbour < len(before):
+                nodes.append(Node(f"{prefix}_exchange", "Add", (name, before[neighbour])))
+                name = nodes[-1].name
+            if normalise == "after_exchange":
+                nodes.append(_norm(f"{prefix}_norm", name))
+                name = nodes[-1].name
+            streams.append(name)
+    if len(streams) > 1:
+        nodes.append(Node("streams", "Concatenate", tuple(streams)))
+    return nodes
+
+
+def mfl_nodes(channels: int, taps: Sequence[str], tap_channels: Sequence[int], dense: int) -> list[Node]:
+    """The MFL block: the map before and the map after the last convolution, each projected, then joined.
+
+    ``taps`` may name one of the two alone. With only ``before`` there is no last convolution.
+    """
+    nodes: list[Node] = []
+    maps = {"before": INPUT}
+    if "after" in taps:
+        maps["after"] = _conv_norm_relu(nodes, "last", INPUT, channels, 3, 2)
+    projections = []
+    for tap, reduced in zip(("before", "after"), tap_channels, strict=True):
+        if tap in taps:
+            name = _conv_norm_relu(nodes, f"{tap}_reduce", maps[tap], reduced, 1, 1)
+            nodes.append(Node(f"{tap}_flatten", "Flatten", (name,)))
+            nodes.append(Node(f"{tap}_project", "Dense", (f"{tap}_flatten",), {"units": dense}))
+            nodes.append(Node(f"{tap}_project_relu", "ReLU", (f"{tap}_project",)))
+            projections.append(f"{tap}_project_relu")
+    if len(projections) > 1:
+        nodes.append(Node("taps", "Concatenate", tuple(projections)))
+    return nodes
+
+
+def nodes(config: ModelConfig, classes: int) -> list[Node]:
+    """The whole network as one list of stock layers, in the order of computation."""
+    if classes < 2:
+        raise InputError(f"a network must have at least 2 classes. Received: {classes}")
+    before, after = around_blocks(config, classes)
+    blocks = [
+        before,
+        microfeat_nodes(config.kernels, config.widths, config.depthwise, config.exchange, config.normalise),
+    ]
+    if config.mfl:
+        blocks.append(mfl_nodes(config.last_channels, config.taps, config.tap_channels, config.dense))
+    chained: list[Node] = []
+    for block in [*blocks, after]:
+        source = chained[-1].name if chained else INPUT
+        chained += [
+            Node(node.name, node.kind, tuple(source if name == INPUT else name for name in node.inputs), node.options)
+            for node in block
+        ]
+    return chained
+
+
+def around_blocks(config: ModelConfig, classes: int) -> tuple[list[Node], list[Node]]:
+    """What stands before MICRoFeat (centring, the stem) and after MFL (dropout, the classifier)."""
+    before = [Node("centre", "Rescaling", (INPUT,), {"scale": 2.0, "offset": -1.0})]
+    if config.stem:
+        options = {"filters": config.stem, "kernel_size": 3, "strides": 2, "padding": "same", "use_bias": False}
+        before += [
+            Node("stem_conv", "Conv2D", ("centre",), options),
+            _norm("stem_norm", "stem_conv"),
+            Node("stem_relu", "ReLU", ("stem_norm",)),
+        ]
+    after: list[Node] = []
+    if not config.mfl:
+        options = {
+            "filters": config.last_channels,
+            "kernel_size": 3,
+            "strides": 2,
+            "padding": "same",
+            "use_bias": False,
+        }
+        after += [
+            Node("last_conv", "Conv2D", (INPUT,), options),
+            _norm("last_norm", "last_conv"),
+            Node("last_relu", "ReLU", ("last_norm",)),
+            Node("pool", "GlobalAveragePooling2D", ("last_relu",)),
+        ]
+    source = after[-1].name if after else INPUT
+    if config.dropout:
+        after.append(Node("dropout", "Dropout", (source,), {"rate": config.dropout}))
+        source = "dropout"
+    after.append(Node("logits", "Dense", (source,), {"units": classes}))
+    return before, after
+
+
+def _conv_norm_relu(nodes: list[Node], prefix: str, source: str, width: int, kernel: int, stride: int) -> str:
+    options = {"filters": width, "kernel_size": kernel, "strides": stride, "padding": "same", "use_bias": False}
+    nodes.append(Node(f"{prefix}_conv", "Conv2D", (source,), options))
+    nodes.append(_norm(f"{prefix}_norm", f"{prefix}_conv"))
+    nodes.append(Node(f"{prefix}_relu", "ReLU", (f"{prefix}_norm",)))
+    return nodes[-1].name
+
+
+def _stream_stage(
+    nodes: list[Node], prefix: str, source: str, kernel: int, width: int, depthwise: bool, normalise: str
+) -> str:
+    options = {"kernel_size": kernel, "strides": 2, "padding": "same"}
+    if depthwise:
+        nodes.append(Node(f"{prefix}_depthwise", "DepthwiseConv2D", (source,), {**options, "use_bias": False}))
+        source, options = nodes[-1].name, {"kernel_size": 1}
+    if normalise == "before_exchange":
+        if depthwise:
+            return _conv_norm_relu(nodes, prefix, source, width, 1, 1)
+        return _conv_norm_relu(nodes, prefix, source, width, kernel, 2)
+    nodes.append(Node(f"{prefix}_conv", "Conv2D", (source,), {"filters": width, **options}))
+    nodes.append(Node(f"{prefix}_relu", "ReLU", (nodes[-1].name,)))
+    return nodes[-1].name

@@ -69,15 +69,13 @@ def rank_pool(frames: Any, lengths: Any = None, kind: str = "bilen") -> Any:
     if xp is np:
         frames = np.asarray(frames)
     _check_frames(frames, lengths)
-    x = _float32(xp, frames)
-    if kind != "published_port":
-        # The weights sum to 0, so any still image may be taken off. Rounding then cannot leave a trace of a still face.
-        x = x - x[..., :1, :, :, :]
     # Counting frames by a cumulative sum needs no shape, so that T may be unknown until the graph runs.
-    t = xp.cumsum(xp.ones_like(x[..., 0, 0, 0]), axis=-1)
+    t = xp.cumsum(xp.ones_like(_float32(xp, frames[..., 0, 0, 0])), axis=-1)
     length = xp.max(t, axis=-1, keepdims=True) if lengths is None else _float32(xp, lengths)[:, None]
     alpha = _float32(xp, _alpha(xp, t, length, kind))
-    pooled = xp.einsum("...t,...thwc->...hwc", alpha, x)
+    # Where the weights sum to 0, any still image may be taken off. Rounding then cannot leave a trace of a still face.
+    still = _float32(xp, frames[..., :1, :, :, :]) if kind != "published_port" else None
+    pooled = _accumulate(alpha, frames, still) if xp is np else _contract(xp, alpha, frames, still)
     if xp is np and not np.isfinite(pooled).all():
         raise InputError("frames must be finite. Received: NaN or infinite values")
     return pooled
@@ -227,6 +225,22 @@ class SlidingMotion:
             raise InputError(f"a frame must be {expected} as the first one was. Received: {frame.dtype} {frame.shape}")
         if frame.dtype != np.uint8 and not np.isfinite(frame).all():
             raise InputError("frames must be finite. Received: NaN or infinite values")
+
+
+def _contract(xp: Any, alpha: Any, frames: Any, still: Any) -> Any:
+    x = _float32(xp, frames)
+    return xp.einsum("...t,...thwc->...hwc", alpha, x if still is None else x - still)
+
+
+def _accumulate(alpha: np.ndarray, frames: np.ndarray, still: np.ndarray | None) -> np.ndarray:
+    """Frame by frame: the accumulator stays in the processor's cache, which a contraction over all frames does not."""
+    total = np.zeros(frames.shape[:-4] + frames.shape[-3:], np.float32)
+    change = np.empty_like(total)
+    for t in range(frames.shape[-4]):
+        np.subtract(frames[..., t, :, :, :], 0 if still is None else still[..., 0, :, :, :], out=change, casting="unsafe")
+        change *= alpha[..., t, None, None, None]
+        total += change
+    return total
 
 
 def _alpha(xp: Any, t: Any, length: Any, kind: str) -> Any:

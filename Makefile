@@ -1,0 +1,37 @@
+# make demo: the whole way on synthetic people.  make test: every check.  Both install into .venv first, once.
+
+PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13,$(if $(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo yes),$(name))))
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: install demo test lint format benchmark clean
+
+install: $(INSTALLED)
+
+$(INSTALLED): requirements.txt constraints.txt setup.cfg pyproject.toml
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or newer must be on the PATH" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $(INSTALLED)
+
+demo: $(INSTALLED)
+	$(BIN)/affnet demo --out demo
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+benchmark: $(INSTALLED)
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf .venv demo build dist *.egg-info

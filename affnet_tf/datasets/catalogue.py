@@ -13,20 +13,20 @@ _HEAD = """# Datasets
 
 <!-- Written by affnet_tf.datasets.catalogue.datasets_markdown(): change the specs, then write this file again. -->
 
-The licences of these datasets forbid redistribution: none of them is part of this project, and none is downloaded by it.
-You bring the folder as its owners ship it; `affnet inspect NAME ROOT` says what was found beside what was published, and
-`affnet prepare NAME ROOT STORE` makes a clip store of it.
+The licences of these datasets forbid redistribution: none of them is part of this project, and none is downloaded by
+it. You bring the folder as its owners ship it; `affnet inspect NAME ROOT` says what was found beside what was
+published, and `affnet prepare NAME ROOT STORE` makes a clip store of it.
 
-**How far this was tested.** The readers were tested on forged layouts: folders and sheets written by the tests, with the
-quirks that papers, owners' pages and public readers of these datasets report. They were **not** tested on the licensed
-originals. What could not be confirmed from a public source is listed under *not confirmed*. If your copy is read wrongly,
-`affnet inspect` shows it, and a mistake in a sheet can be corrected in `ROOT/corrections.csv` (dataset, clip_id, column,
-old, new, reason).
+**How far this was tested.** The readers were tested on forged layouts: folders and sheets written by the tests, with
+the quirks that papers, owners' pages and public readers of these datasets report. They were **not** tested on the
+licensed originals. What could not be confirmed from a public source is listed under *not confirmed*. If your copy is
+read wrongly, `affnet inspect` shows it, and a mistake in a sheet can be corrected in `ROOT/corrections.csv` (dataset,
+clip_id, column, old, new, reason).
 """
 
 
 def datasets_table() -> list[dict[str, Any]]:
-    """One row for each dataset: name, title, subjects, clips, fps, labels, expected files and folders, how to get it."""
+    """One row for each dataset: its names and numbers, what its root must hold, and how to get it."""
     return [
         {
             "name": entry.name,

@@ -114,9 +114,7 @@ def inspect_dataset(name: str, root: str | os.PathLike, release: str | None = No
         root=Path(root),
         release=read.release,
         source=read.source,
-        subjects=_counts(
-            clip.subject if clip.dataset == entry.name else f"{clip.dataset} {clip.subject}" for clip in read.clips
-        ),
+        subjects=_counts(_subject(clip, entry.name) for clip in read.clips),
         emotions=dict(Counter(clip.emotion for clip in read.clips).most_common()),
         clips=len(read.clips),
         usable=sum(clip.key not in broken for clip in read.clips),
@@ -127,6 +125,10 @@ def inspect_dataset(name: str, root: str | os.PathLike, release: str | None = No
         published={key: value for key, value in published.items() if value is not None},
         problems=(*read.problems, *checked),
     )
+
+
+def _subject(clip: Clip, dataset: str) -> str:
+    return clip.subject if clip.dataset == dataset else f"{clip.dataset} {clip.subject}"
 
 
 def _topic(problem: Problem) -> str:

@@ -230,7 +230,7 @@ def smic_hs(root: Path, clips: list | None = None, frames: int = 5) -> None:
         (1, "positive", 10),
         (1, "positive", 2),
         (12, "surprise", 1),
-        (12, "negative", 3),
+        (2, "negative", 3),
     ]
     for subject, word, index in clips:
         folder = root / "HS" / f"s{subject}" / "micro" / word / f"s{subject}_{short[word]}_{index:02d}"

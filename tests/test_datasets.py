@@ -150,7 +150,7 @@ def test_samm_lv_of_the_true_size(tmp_path):
 def test_smic_hs(tmp_path):
     layouts.smic_hs(tmp_path)
     clips = by_id("smic_hs", tmp_path)
-    assert list(clips) == ["s1/s1_ne_01", "s1/s1_po_02", "s1/s1_po_10", "s12/s12_ne_03", "s12/s12_sur_01"]
+    assert list(clips) == ["s1/s1_ne_01", "s1/s1_po_02", "s1/s1_po_10", "s2/s2_ne_03", "s12/s12_sur_01"]
     assert numbers(clips["s1/s1_po_10"]) == (130, None, 134)
     (tmp_path / "HS/s1/micro/negative/s1_ne_09").mkdir()
     read = read_annotations("smic_hs", tmp_path)

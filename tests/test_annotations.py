@@ -39,7 +39,7 @@ def test_release_is_cropped_where_both_lie_there(tmp_path):
     assert validate_clips(raw) == []
     layouts.casme2(tmp_path / "only", releases=("raw",))
     assert read_annotations("casme2", tmp_path / "only").release == "raw"
-    with pytest.raises(InputError, match=r"must hold Cropped/ \(as in Cropped/sub01.*CASME2_RAW_selected"):
+    with pytest.raises(InputError, match=r"must hold frames such as Cropped/sub01/.* with CASME2-coding"):
         read_dataset("casme2", tmp_path / "only", "cropped")
     with pytest.raises(InputError, match="casme2 release must be one of cropped, raw"):
         read_dataset("casme2", tmp_path, "croped")
@@ -69,7 +69,7 @@ def test_rows_that_make_no_clip_are_listed(tmp_path):
         (None,) * 9,
     ]
     layouts.write_workbook(tmp_path / "CASME2-coding-20140508.xlsx", {"a": [layouts.CASME2_HEADER, *rows]})
-    (tmp_path / "Cropped").mkdir()
+    (tmp_path / "Cropped" / "sub01").mkdir(parents=True)
     read = read_annotations("casme2", tmp_path)
     assert [clip.clip_id for clip in read.clips] == ["sub01/EP02_01f", "sub01/EP_c", "sub01/EP_f"]
     assert read.clips[1].apex is None
@@ -91,15 +91,18 @@ def test_wrong_roots(tmp_path):
     with pytest.raises(InputError, match="root must be a folder"):
         read_dataset("casme2", tmp_path / "gone")
     (tmp_path / "Other").mkdir()
-    with pytest.raises(InputError, match=r"must hold Cropped/ .*Received: .* with Other"):
+    with pytest.raises(InputError, match=r"must hold frames such as Cropped/sub01/.* with Other"):
         read_dataset("casme2", tmp_path)
     (tmp_path / "Cropped").mkdir()
+    with pytest.raises(InputError, match=r"must hold frames such as"):
+        read_dataset("casme2", tmp_path)
+    (tmp_path / "Cropped" / "sub01").mkdir()
     with pytest.raises(InputError, match=r"must hold CASME2-coding-20140508.xlsx or .*with Cropped, Other"):
         read_dataset("casme2", tmp_path)
 
 
 def workbook(root: Path) -> Path:
-    (root / "Cropped").mkdir()
+    (root / "Cropped" / "sub01").mkdir(parents=True)
     return root / "CASME2-coding-20140508.xlsx"
 
 
@@ -120,7 +123,7 @@ def test_damaged_or_empty_workbooks(tmp_path):
     with pytest.raises(InputError, match=r"no header row \(sheets: a\)"):
         read_dataset("casme2", tmp_path)
     layouts.write_workbook(path, {"a": [layouts.CASME2_HEADER]})
-    with pytest.raises(InputError, match=r"must have a usable row\. Received: 0 rows"):
+    with pytest.raises(InputError, match=r"must describe at least one usable clip"):
         read_dataset("casme2", tmp_path)
 
 
@@ -128,7 +131,7 @@ def test_a_full_sheet(tmp_path):
     layouts.write_workbook(
         tmp_path / "CASME2-coding-20140508.xlsx", {"Sheet1": [layouts.CASME2_HEADER, *layouts.casme2_full_rows()]}
     )
-    (tmp_path / "Cropped").mkdir()
+    (tmp_path / "Cropped" / "sub01").mkdir(parents=True)
     clips = read_dataset("casme2", tmp_path)
     assert len({clip.key for clip in clips}) == 255
     assert len({clip.subject for clip in clips}) == 26

@@ -5,13 +5,19 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
-from affnet_tf.datasets.aus import split_aus
+from affnet_tf.datasets.casme_sq import code_rows
 from affnet_tf.datasets.clips import Clip, Problem
-from affnet_tf.datasets.sheets import Row, contents, find_file, find_table, read_sheets, text, whole_number
-from affnet_tf.datasets.specs import DatasetSpec, Release, spec
+from affnet_tf.datasets.custom import read_custom
+from affnet_tf.datasets.errata import read_corrected, read_corrections
+from affnet_tf.datasets.folders import FrameFolders, find_release
+from affnet_tf.datasets.rows import read_row, set_aside_apex
+from affnet_tf.datasets.sheets import Row, find_files, find_table, read_sheets
+from affnet_tf.datasets.specs import DatasetSpec, spec
 from affnet_tf.errors import InputError, unknown
+from affnet_tf.files import numbered_images
 
 __all__ = ["Annotations", "read_annotations", "read_dataset"]
 
@@ -22,8 +28,8 @@ class Annotations:
 
     Attributes:
         clips: the clips, in the order of the sheet.
-        problems: rows that make no clip (errors), and cells that were set aside (warnings).
-        release: ``cropped`` or ``raw``: which frames the clips point to.
+        problems: rows that make no clip (errors); cells that were set aside and corrections that were made (warnings).
+        release: ``cropped`` or ``raw``: which frames the clips point to; ``own`` for a custom dataset.
         source: the annotation file, or the folder whose names hold the annotation.
     """
 
@@ -48,7 +54,7 @@ def read_dataset(name: str, root: str | os.PathLike, release: str | None = None)
 
 
 def read_annotations(name: str, root: str | os.PathLike, release: str | None = None) -> Annotations:
-    """The clips of a dataset and what is wrong with its sheet. Opens no image and lists no frame folder.
+    """The clips of a dataset and what is wrong with its sheet. Opens no image.
 
     Raises:
         InputError: unknown dataset or release; a root without the expected sheet or folders; a sheet of another
@@ -57,94 +63,63 @@ def read_annotations(name: str, root: str | os.PathLike, release: str | None = N
     entry = spec(name)
     root = Path(root)
     if not root.is_dir():
-        raise InputError(f"{name} root must be a folder. Received: {str(root)!r}")
-    chosen, folder = find_release(entry, root, release)
-    source = find_file(root, entry.sheet.files, name)
-    rows = find_table(read_sheets(source), entry.sheet.columns, entry.sheet.required, str(source), entry.sheet.sheet)
-    clips: list[Clip] = []
-    problems: list[Problem] = []
-    for row in rows:
-        read = _read_row(row, entry, chosen, folder)
-        clips += [item for item in read if isinstance(item, Clip)]
-        problems += [item for item in read if isinstance(item, Problem)]
-    if not clips:
-        first = f", such as {problems[0]}" if problems else ""
-        raise InputError(f"{name} sheet {str(source)!r} must have a usable row. Received: {len(rows)} rows{first}")
-    return Annotations(tuple(clips), tuple(problems), chosen.name, source)
+        raise InputError(f"{entry.name} root must be a folder. Received: {str(root)!r}")
+    if entry.name == "custom":
+        if release not in (None, "own"):
+            raise unknown("custom release", release, ["own"])
+        clips, problems, source = read_custom(root)
+        return _checked(Annotations(tuple(clips), tuple(problems), "own", source))
+    chosen, folders = find_release(entry, root, release)
+    if entry.sheet is None:
+        read, source = list(_read_tree(entry, folders[0])), folders[0]
+    else:
+        files = find_files(root, entry.sheet, entry.name)
+        numbered = [row for path in files for row in _rows(entry, path)]
+        corrections = read_corrections(entry.name, root)
+        frames = FrameFolders(chosen, folders)
+        read, source = [], files[0]
+        for row in numbered:
+            read += read_corrected(row, lambda row: read_row(row, entry, frames), corrections)
+        if entry.sheet.loose_apex:
+            read = [item for one in read for item in (set_aside_apex(one) if isinstance(one, Clip) else [one])]
+    clips = tuple(item for item in read if isinstance(item, Clip))
+    problems = tuple(item for item in read if isinstance(item, Problem))
+    return _checked(Annotations(clips, problems, chosen.name, source))
 
 
-def find_release(entry: DatasetSpec, root: Path, wanted: str | None) -> tuple[Release, Path]:
-    """The release to read and its folder: the wanted one, or the first of the spec that is there."""
-    names = list(dict.fromkeys(release.name for release in entry.releases))
-    if wanted is not None and wanted not in names:
-        raise unknown(f"{entry.name} release", wanted, names)
-    candidates = [release for release in entry.releases if wanted in (None, release.name)]
-    for release in candidates:
-        for pattern in release.folders:
-            found = sorted(path for path in root.glob(pattern) if path.is_dir())
-            if found:
-                return release, found[0]
-    expected = " or ".join(f"{release.folders[0]}/ (as in {release.example})" for release in candidates)
-    raise InputError(f"{entry.name} root must hold {expected}. Received: {str(root)!r} with {contents(root)}")
+def _checked(read: Annotations) -> Annotations:
+    if not read.clips:
+        first = f", the first: {read.problems[0]}" if read.problems else ""
+        broken = f"{len(read.problems)} problems{first}"
+        raise InputError(f"{str(read.source)!r} must describe at least one usable clip. Received: none, {broken}")
+    return read
 
 
-def _read_row(row: Row, entry: DatasetSpec, release: Release, folder: Path) -> list[Clip | Problem]:
-    place = f"row {row.number}"
-    raw, filename = text(row.get("subject")), text(row.get("filename"))
-    digits = re.findall(r"\d+", raw)
-    if not digits or not filename:
-        rule = "row must name its subject and file"
-        return [Problem(entry.name, place, rule, f"subject {raw!r}, filename {filename!r}")]
-    names = {"raw": raw, "number": int(digits[-1]), "filename": filename}
-    names["subject"] = entry.subject.format(**names)
-    problems: list[Clip | Problem] = []
-    frames: dict[str, int | None] = {}
-    for field in ("onset", "offset", "apex"):
+def _rows(entry: DatasetSpec, path: Path) -> list[Row]:
+    sheets = read_sheets(path)
+    if entry.name in ("casme_sq", "casme_sq_macro"):
+        return code_rows(sheets, str(path), "macro" if entry.name.endswith("macro") else "micro")
+    return find_table(sheets, entry.sheet.columns, entry.sheet.required, str(path), entry.sheet.sheet)
+
+
+def _read_tree(entry: DatasetSpec, folder: Path) -> Iterator[Clip | Problem]:
+    """SMIC: subject and class are in the path, s1/micro/negative/s1_ne_01; a clip is all the frames of its folder."""
+    found = [path for path in folder.glob("s*/micro/*/*") if path.is_dir() and not path.name.startswith(".")]
+    for path in sorted(found, key=lambda path: _natural(path.relative_to(folder).as_posix())):
+        subject, _, emotion, name = path.relative_to(folder).parts
+        subject = f"s{int(re.sub(r'[^0-9]', '', subject) or 0)}"
+        clip_id = f"{subject}/{name}"
         try:
-            frames[field] = _frame_number(row, field)
-        except ValueError as error:
-            frames[field] = None
-            severity = "warning" if field == "apex" else "error"
-            rule = f"{field} must be a whole number ({place})"
-            problems.append(Problem(entry.name, entry.clip_id.format(**names, **frames), rule, str(error), severity))
-    clip_id = entry.clip_id.format(**names, **frames)
-    for field in ("onset", "offset"):
-        if frames[field] is None and not any(problem.severity == "error" for problem in problems):
-            rule = f"{field} must be a whole number ({place})"
-            problems.append(Problem(entry.name, clip_id, rule, repr(row.get(field))))
-    emotion = text(row.get("emotion")).lower()
-    path = clip_folder(release, folder, names | {"emotion": emotion})
-    if path is None:
-        problems.append(Problem(entry.name, clip_id, f"frame folder must lie inside {str(folder)!r}", repr(filename)))
-    if any(problem.severity == "error" for problem in problems):
-        return problems
-    clip = Clip(
-        dataset=entry.name,
-        subject=names["subject"],
-        clip_id=clip_id,
-        frames=path,
-        onset=frames["onset"],
-        offset=frames["offset"],
-        emotion=emotion,
-        apex=frames["apex"],
-        fps=entry.fps,
-        aus=split_aus(text(row.get("aus"))),
-    )
-    return [clip, *problems]
+            listing = list(numbered_images(path))
+        except InputError as error:
+            rule, _, value = str(error).partition(". Received: ")
+            yield Problem(entry.name, clip_id, rule, value)
+            continue
+        if not listing:
+            yield Problem(entry.name, clip_id, "frame folder must hold numbered images", f"{str(path)!r} holds none")
+            continue
+        yield Clip(entry.name, subject, clip_id, path, listing[0], listing[-1], emotion.lower(), fps=entry.fps)
 
 
-def _frame_number(row: Row, field: str) -> int | None:
-    number = whole_number(row.get(field))
-    # No expression peaks or ends on the very first frame of a recording: sheets write 0 for "not annotated".
-    return None if number == 0 and field != "onset" else number
-
-
-def clip_folder(release: Release, folder: Path, names: dict) -> Path | None:
-    """Where a clip's frames lie: the first template that exists, else the first; None if it would leave ``folder``."""
-    inside = []
-    for template in release.clips:
-        path = Path(os.path.normpath(folder / template.format(**names)))
-        if not path.is_relative_to(os.path.normpath(folder)) or path == Path(os.path.normpath(folder)):
-            return None
-        inside.append(path)
-    return next((path for path in inside if path.is_dir()), inside[0])
+def _natural(text: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", text)]

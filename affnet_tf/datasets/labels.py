@@ -17,9 +17,20 @@ if TYPE_CHECKING:
 
 __all__ = ["EMOTIONS", "LabelScheme", "SCHEMES", "label_scheme", "native", "read_scheme"]
 
+_SIX = ("happiness", "surprise", "anger", "disgust", "fear", "sadness")
+
 EMOTIONS: Mapping[str, tuple[str, ...]] = {
     "casme": ("tense", "disgust", "repression", "surprise", "happiness", "sadness", "fear", "contempt"),
     "casme2": ("happiness", "disgust", "repression", "surprise", "sadness", "fear", "others"),
+    "casme_sq": ("positive", "negative", "surprise", "others"),
+    "casme_sq_macro": ("positive", "negative", "surprise", "others"),
+    "samm": (*_SIX, "contempt", "other"),
+    "samm_lv": ("micro", "macro"),
+    "smic_hs": ("negative", "positive", "surprise"),
+    "smic_hs_e": ("negative", "positive", "surprise"),
+    "mmew": (*_SIX, "others", "repression"),
+    "casme3": ("happy", "surprise", "anger", "disgust", "fear", "sad", "others"),
+    "dfme": (*_SIX, "contempt"),
 }
 """The words that each dataset's sheet uses, in lower case; a dataset that is not here may use any."""
 

@@ -16,16 +16,17 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
-import os
 import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from affnet_tf.datasets.folders import contents
+from affnet_tf.datasets.forms import Sheet
 from affnet_tf.errors import InputError
 
-__all__ = ["Row", "find_file", "find_table", "read_sheets", "text", "whole_number"]
+__all__ = ["Row", "find_files", "find_table", "read_sheets", "text", "whole_number"]
 
 HEADER_WITHIN = 30
 _EMPTY = {"", "/", "\\", "-", "--", "?", "na", "n/a", "nan", "null", "none"}
@@ -46,25 +47,24 @@ class Row:
         return self.cells.get(field)
 
 
-def find_file(root: Path, patterns: Sequence[str], dataset: str) -> Path:
-    """The annotation file under ``root``: the first pattern that matches wins, and the last name in order within it.
+def find_files(root: Path, sheet: Sheet, dataset: str) -> list[Path]:
+    """The annotation files under ``root``: of the first pattern that matches, the last name in order.
+
+    A sheet with ``every_file`` is spread over several files: then all matches of all patterns.
 
     Raises:
         InputError: no pattern matches; the message lists what the folder holds.
     """
-    for pattern in patterns:
+    matches: list[Path] = []
+    for pattern in sheet.files:
         found = sorted(path for path in root.glob(pattern) if path.is_file() and not path.name.startswith(("~$", ".")))
-        if found:
-            return found[-1]
-    raise InputError(f"{dataset} root must hold {' or '.join(patterns)}. Received: {str(root)!r} with {contents(root)}")
-
-
-def contents(folder: Path, limit: int = 8) -> str:
-    """The first names in a folder, for an error message."""
-    names = sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith("."))
-    return (
-        ", ".join(names[:limit]) + (f", … ({len(names)} in all)" if len(names) > limit else "") if names else "nothing"
-    )
+        if found and not sheet.every_file:
+            return [found[-1]]
+        matches += found
+    if matches:
+        return list(dict.fromkeys(matches))
+    expected = " or ".join(sheet.files[:3])
+    raise InputError(f"{dataset} root must hold {expected}. Received: {contents(root)}")
 
 
 def read_sheets(path: Path) -> dict[str, Cells]:

@@ -60,7 +60,9 @@ def rates(store: Store, config: ExperimentConfig) -> list[tuple[str, float]]:
     """Clips per second of reading alone, and of the whole pipeline with and without the memory cache."""
     labels = {row: row % 4 for row in range(len(store.clips))}
     weights = dict.fromkeys(labels, 1.0)
-    found = [("read and decode the store, nothing else", clips_per_second(read_clips(store, cache=False).repeat(), 256, 1))]
+    found = [
+        ("read and decode the store, nothing else", clips_per_second(read_clips(store, cache=False).repeat(), 256, 1))
+    ]
     for cache in (False, True):
         batches = training_batches(read_clips(store, cache), labels, weights, 4, config, seed=0)
         name = f"the whole pipeline (sample, pool, augment, normalise, batch), {'cached' if cache else 'from disk'}"
@@ -91,9 +93,12 @@ def main() -> None:
         console.result(
             {},
             (
-                f"LOSO folds, affectivenet_edge, {config.train.epochs} epochs of {(SUBJECTS - 1) * CLIPS} clips; tracing is paid once",
+                f"LOSO folds, affectivenet_edge, {config.train.epochs} epochs of {(SUBJECTS - 1) * CLIPS} clips",
                 ("fold", "seconds", "ratio"),
-                [(f"{i + 1}: {fold}", f"{value:.2f}", f"{value / first:.2f}") for i, (fold, value) in enumerate(seconds)],
+                [
+                    (f"{i + 1}: {fold}", f"{value:.2f}", f"{value / first:.2f}")
+                    for i, (fold, value) in enumerate(seconds)
+                ],
             ),
         )
 

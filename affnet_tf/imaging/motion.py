@@ -237,7 +237,9 @@ def _accumulate(alpha: np.ndarray, frames: np.ndarray, still: np.ndarray | None)
     total = np.zeros(frames.shape[:-4] + frames.shape[-3:], np.float32)
     change = np.empty_like(total)
     for t in range(frames.shape[-4]):
-        np.subtract(frames[..., t, :, :, :], 0 if still is None else still[..., 0, :, :, :], out=change, casting="unsafe")
+        np.subtract(
+            frames[..., t, :, :, :], 0 if still is None else still[..., 0, :, :, :], out=change, casting="unsafe"
+        )
         change *= alpha[..., t, None, None, None]
         total += change
     return total

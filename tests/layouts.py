@@ -179,7 +179,7 @@ def samm(root: Path) -> None:
         ("006", "006_1_2", 62, 68, 75, "4(B/C)+7B", "Anger"),
         ("006", "006_3_4", 5, 9, 15, "L12 or L14", "Contempt"),
         ("028", "028_4_1", 30, "-", 38, "12", "Happiness"),
-        (28, "028_4_2", 50, 55, "59 ", "T28+14", "Other"),
+        (28, "028_4_2", 50, 55, "59 ", "T28+14", "Others"),
     ]
     write_workbook(root / "SAMM_Micro_FACS_Codes_v2.xlsx", samm_sheet(rows))
     for _, name, onset, _, offset, *_ in rows:

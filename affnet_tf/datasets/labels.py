@@ -15,7 +15,17 @@ from affnet_tf.files import read_json
 if TYPE_CHECKING:
     from affnet_tf.datasets.clips import Clip
 
-__all__ = ["EMOTIONS", "LabelScheme", "SCHEMES", "label_scheme", "native", "read_scheme"]
+__all__ = [
+    "EMOTIONS",
+    "MEGC3",
+    "PAPER4",
+    "SCHEMES",
+    "LabelScheme",
+    "label_scheme",
+    "native",
+    "read_scheme",
+    "scheme_from_json",
+]
 
 _SIX = ("happiness", "surprise", "anger", "disgust", "fear", "sadness")
 

@@ -87,10 +87,10 @@ def _names(row: Row, entry: DatasetSpec) -> dict[str, Any] | None:
 
 
 def _word(cell: str, entry: DatasetSpec) -> str:
-    """The emotion in the dataset's own words: lower case, and without what some sheets append (``Micro - 1/2``)."""
+    """The emotion in the dataset's own words: lower case, ``other`` for ``Others``, ``micro`` for ``Micro - 1/2``."""
     word = re.sub(r"\s*\+\s*", "+", cell.lower())
-    short = re.split(r"[\s-]", word)[0]
-    return short if word not in entry.emotions and short in entry.emotions else word
+    candidates = (word, word.removesuffix("s"), f"{word}s", re.split(r"[\s-]", word)[0])
+    return next((candidate for candidate in candidates if candidate in entry.emotions), word)
 
 
 def _frame_numbers(row: Row, fields: dict[str, str], entry: DatasetSpec) -> tuple[dict[str, int | None], list[tuple]]:

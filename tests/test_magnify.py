@@ -11,7 +11,7 @@ from affnet_tf.errors import InputError
 from affnet_tf.imaging.flow import optical_flow
 from affnet_tf.imaging.magnify import magnify
 
-FPS, COUNT, SIZE = 100.0, 100, 96
+FPS, COUNT, SIZE = 100.0, 100, 112  # large enough for the filter to work in two parts
 BAND = (3.0, 10.0)
 CENTRE = 30**0.5  # Hz: the geometric middle of the band
 Y, X = np.mgrid[:SIZE, :SIZE].astype(float)
@@ -94,7 +94,7 @@ def test_noise_is_amplified_no_more_than_the_band_is_wide():
 
 def test_a_still_clip_is_returned_as_it_is():
     still = np.random.default_rng(0).integers(0, 256, (1, 45, 37, 3), dtype=np.uint8).repeat(40, axis=0)
-    np.testing.assert_array_equal(magnify(still, 50, *BAND, FPS), still)
+    np.testing.assert_array_equal(magnify(still, 1e5, *BAND, FPS), still)
 
 
 def test_factor_zero_is_a_copy():
@@ -150,7 +150,7 @@ def test_short_waves_are_held_back():
     short = swing(magnify(oscillation(CENTRE, shortest=5.0), 9, *BAND, FPS, wavelength=32.0), CENTRE)[0]
     long = swing(magnify(oscillation(CENTRE, shortest=48.0), 9, *BAND, FPS, wavelength=32.0), CENTRE)[0]
     assert short < 0.35
-    assert long > 0.8
+    assert long > 0.7
 
 
 def test_a_flickering_lamp_is_left_alone_and_colour_kept():
@@ -169,6 +169,7 @@ def test_a_flickering_lamp_is_left_alone_and_colour_kept():
     [
         ({"factor": -1}, r"at least 0\. Received: -1"),
         ({"factor": float("nan")}, "at least 0"),
+        ({"factor": float("inf")}, "at least 0"),
         ({"high": 50}, r"high < 50 Hz, half of 100 frames.*Received: 3 to 50 Hz"),
         ({"low": 10, "high": 3}, "10 to 3 Hz"),
         ({"low": 0}, "0 to 10 Hz"),

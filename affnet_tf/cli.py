@@ -41,6 +41,7 @@ Labels = Annotated[str | None, typer.Option(help="Label scheme: paper4, megc3, n
 Seed = Annotated[int | None, typer.Option(help="Seed of weights, shuffling, augmentation and dropout.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, gpu or tpu.")]
 Precision = Annotated[str | None, typer.Option(help="auto, float32, mixed_bfloat16 or mixed_float16.")]
+Release = Annotated[str | None, typer.Option(help="cropped or raw; by default the cropped one if it is there.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the same folder.")]
 
 
@@ -147,6 +148,39 @@ def describe(
 
     document, tables = describe_network(what, classes, size)
     console.result(document, *tables)
+
+
+@_command("datasets")
+def datasets(console: Console) -> None:
+    """The supported datasets, what folder is expected, and how to get them.
+
+    Example: affnet datasets
+    """
+    from affnet_tf.datasets.catalogue import datasets_table
+
+    rows = datasets_table()
+    columns = ("name", "title", "subjects", "clips", "fps", "expects", "obtain")
+    cells = [[row[name] if name != "expects" else "\n".join(row[name]) for name in columns] for row in rows]
+    console.result(rows, ("", columns, cells))
+
+
+@_command("inspect")
+def inspect_(
+    console: Console,
+    name: Annotated[str, typer.Argument(help="The dataset: affnet datasets lists them.")],
+    root: Annotated[Path, typer.Argument(help="The dataset's folder, as its owners ship it.")],
+    release: Release = None,
+) -> int:
+    """Subjects, clips, classes, lengths and problems of a dataset on disk, beside the published figures.
+
+    Example: affnet inspect casme2 /data/CASME2
+    """
+    from affnet_tf.datasets.inspection import inspect_dataset
+
+    inspection = inspect_dataset(name, root, release)
+    console.result(inspection.to_json())
+    console.line(inspection.to_text())
+    return 1 if inspection.errors else 0
 
 
 @_command("prepare")
@@ -283,6 +317,67 @@ def score(console: Console, predictions: Annotated[Path, typer.Argument(help="A 
 
     document, tables = score_file(predictions)
     console.result(document, *tables)
+
+
+@_command("export")
+def export(
+    console: Console,
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN_OR_CHECKPOINT", help="A run of affnet train, or a checkpoint folder.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
+    recipe: Annotated[list[str] | None, typer.Option(help="float32, full_int8, ... May be repeated.")] = None,
+    all_recipes: Annotated[bool, typer.Option("--all", help="Every recipe.")] = False,
+    store: Annotated[Path | None, typer.Option(help="Clip store to calibrate with; by default the run's own.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")] = False,
+) -> None:
+    """Convert a trained network to TFLite, verify every file against Keras, and write a bundle.
+
+    Example: affnet export runs/final --out bundle --recipe float32 --recipe full_int8
+    """
+    with silent():
+        from affnet_tf.export.run import export_run
+    with console.chatter():
+        document, table = export_run(run, out, recipe or [], every=all_recipes, store=store, force=force)
+    console.result(document, table)
+
+
+@_command("verify")
+def verify(console: Console, bundle: Annotated[Path, typer.Argument(help="A bundle of affnet export.")]) -> None:
+    """Check a bundle's files against the answers that Keras gave when it was made. Needs ai-edge-litert and NumPy alone.
+
+    Example: affnet verify bundle
+    """
+    from affnet_tf.inference.reverify import verify_bundle
+
+    document, table = verify_bundle(bundle)
+    console.result(document, table)
+
+
+@_command("predict")
+def predict(
+    console: Console,
+    path: Annotated[Path, typer.Argument(help="A video, a folder of frames, or a motion image.")],
+    model: Annotated[Path, typer.Option(help="A checkpoint, a run of affnet train, a bundle or a .tflite file.")],
+    start: Annotated[
+        float | None, typer.Option(help="First frame: seconds of a video, a frame number of a folder.")
+    ] = None,
+    end: Annotated[float | None, typer.Option(help="Last frame, likewise.")] = None,
+    detector: Annotated[str, typer.Option(help="mtcnn, or none for frames that are face crops already.")] = "mtcnn",
+    out: Annotated[Path | None, typer.Option(help="Folder for prediction.json and prediction.png.")] = None,
+) -> None:
+    """The expression in a clip, with its probabilities.
+
+    Example: affnet predict clip.mp4 --start 2.0 --end 2.4 --model runs/final --out prediction
+    """
+    with silent():
+        from affnet_tf.inference.predictor import predict_file
+    document, table = predict_file(path, model, start, end, detector, out)
+    for note in document["notes"]:
+        console.note(note)
+    console.result(document, table)
+    if out:
+        console.line(f"picture: {out / 'prediction.png'}")
 
 
 def main() -> None:

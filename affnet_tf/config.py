@@ -22,6 +22,7 @@ __all__ = [
     "replace",
 ]
 
+REPRESENTATIONS = ("motion", "flow")
 WEIGHTS = ("bilen", "linear", "published_port")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
@@ -37,12 +38,17 @@ class MotionConfig:
     """How a clip becomes one motion image.
 
     Attributes:
-        weights: ``bilen`` (Bilen et al., CVPR 2016), ``linear``, or ``published_port`` (the port whose weights sum to T).
+        representation: ``motion``, the affective-motion image, or ``flow``, optical flow from onset to apex as (u, v,
+            strain), each scaled to [0, 1] by itself.
+        weights: of the frames in rank pooling: ``bilen`` (Bilen et al., CVPR 2016), ``linear``, or ``published_port`` (the port whose weights sum to T).
     """
 
+    representation: str = "motion"
     weights: str = "bilen"
 
     def __post_init__(self) -> None:
+        if self.representation not in REPRESENTATIONS:
+            raise unknown("motion.representation", self.representation, REPRESENTATIONS)
         if self.weights not in WEIGHTS:
             raise unknown("motion.weights", self.weights, WEIGHTS)
 

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -72,14 +72,19 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
         file.write("\n")
 
 
-def read_json(path: str | os.PathLike) -> Any:
+def read_json(path: str | os.PathLike, opener: Callable[..., Any] = open) -> Any:
     """Read a JSON file.
+
+    Args:
+        path: the file.
+        opener: what opens it; ``tf.io.gfile.GFile`` reads other file systems too.
 
     Raises:
         InputError: the file is missing or is not JSON.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        with opener(path, "rb") as file:
+            return json.loads(file.read().decode("utf-8"))
     except FileNotFoundError:
         raise InputError(f"file must exist. Received: {str(path)!r}") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:

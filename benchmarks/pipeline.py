@@ -22,7 +22,8 @@ with silent():
     from affnet_tf.config import ExperimentConfig, override
     from affnet_tf.pipeline.crops import CropConfig
     from affnet_tf.pipeline.input import read_clips, training_batches
-    from affnet_tf.pipeline.store import Store, prepare
+    from affnet_tf.pipeline.prepare import prepare
+    from affnet_tf.pipeline.store import Store
     from affnet_tf.presets import preset
     from affnet_tf.training.experiment import evaluate
 

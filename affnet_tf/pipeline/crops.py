@@ -21,7 +21,9 @@ from affnet_tf.imaging.faces import (
     face_detector,
     resize_frames,
 )
-from affnet_tf.imaging.frames import frame_numbers, iterate_frames, video_info
+from affnet_tf.imaging.flow import optical_flow
+from affnet_tf.imaging.frames import frame_numbers, iterate_frames, read_image, video_info
+from affnet_tf.imaging.magnify import magnify
 
 __all__ = ["CropConfig", "CroppedClip", "crop_clip", "crop_source"]
 
@@ -36,36 +38,68 @@ class CropConfig:
         size: height and width of a crop, in pixels.
         detector: ``mtcnn`` finds the face on the onset frame; ``none`` resizes frames that are crops already.
         margin: room around the face, as a share of its side.
+        magnify: factor of the linear Eulerian motion magnification (Wu et al. 2012); 0: none.
+        band: the frequencies that are magnified, in Hz: lower and upper edge.
     """
 
     size: int = 128
     detector: str = "mtcnn"
     margin: float = 0.1
+    magnify: float = 0.0
+    band: tuple[float, float] = (1.0, 10.0)
 
     def __post_init__(self) -> None:
         check(self.size >= 28, "size", "be at least 28", self.size)
         check(0 <= self.margin <= 2, "margin", "lie in [0, 2]", self.margin)
+        check(self.magnify >= 0, "magnify", "be 0 or more", self.magnify)
+        check(0 < self.band[0] < self.band[1], "band", "be two frequencies above 0, the lower one first", self.band)
         if self.detector not in DETECTORS:
             raise unknown("detector", self.detector, DETECTORS)
 
 
 @dataclasses.dataclass(frozen=True)
 class CroppedClip:
-    """Cropped frames, uint8 (T, size, size, 3), and the frames per second that a video's header states, or None."""
+    """What is stored of a clip.
+
+    Attributes:
+        frames: uint8 (T, size, size, 3); of a ready-made motion image, that image alone.
+        flow: float32 (size, size, 3): optical flow (u, v in pixels, strain) from onset to apex; None for an image.
+        fps: what a video's header states, or None.
+    """
 
     frames: np.ndarray
+    flow: np.ndarray | None
     fps: float | None
 
 
 def crop_clip(clip: Clip, settings: CropConfig) -> CroppedClip | str:
-    """The crops of an annotated clip, or one line that says why there are none."""
+    """The crops of an annotated clip, or one line that says why there are none.
+
+    The flow goes from the onset to the apex, or to the middle of a clip without an apex.
+    """
     try:
+        if clip.kind == "image":
+            return CroppedClip(resize_frames([read_image(clip.frames)], settings.size), None, None)
         frames = crop_source(clip.frames, clip.onset, clip.offset, settings)
         if len(frames) < 2:
             raise InputError(f"must have at least 2 frames. Received: {len(frames)}")
-        return CroppedClip(frames, video_info(clip.frames).fps if clip.kind == "video" else None)
+        fps = video_info(clip.frames).fps if clip.kind == "video" else None
+        if settings.magnify:
+            rate = clip.fps or fps
+            if rate is None:
+                raise InputError("must have frames per second to be magnified. Received: none")
+            frames = magnify(frames, settings.magnify, *settings.band, rate)
+        return CroppedClip(frames, optical_flow(frames[0], frames[_apex(clip, len(frames))]), fps)
     except InputError as error:
         return f"{clip.dataset} clip {clip.clip_id!r}: {error}"
+
+
+def _apex(clip: Clip, length: int) -> int:
+    """The apex's place among the frames that were read; a release may hold only every n-th of them."""
+    if clip.apex is None or clip.offset is None or clip.offset == clip.onset:
+        return length // 2
+    place = round((clip.apex - clip.onset) / (clip.offset - clip.onset) * (length - 1))
+    return min(max(place, 1), length - 1)
 
 
 def crop_source(path: str | os.PathLike, start: int | None, end: int | None, settings: CropConfig) -> np.ndarray:

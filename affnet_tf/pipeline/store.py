@@ -1,16 +1,11 @@
-"""The clip store: cropped frames of clips, lossless, in TFRecord shards, with a manifest that says what made them."""
+"""The clip store: cropped frames of clips, lossless, in TFRecord shards, and the manifest that says what made them."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
-import hashlib
-import io
-import json
-import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +14,41 @@ import tensorflow as tf
 
 from affnet_tf.datasets.clips import Clip
 from affnet_tf.errors import InputError
-from affnet_tf.files import atomic_write, read_json, write_json
-from affnet_tf.pipeline.crops import CropConfig, CroppedClip, crop_clip
+from affnet_tf.files import read_json
 
-__all__ = ["Prepared", "Store", "StoredClip", "open_store", "prepare"]
+__all__ = [
+    "CLIPS",
+    "FORMAT",
+    "MANIFEST",
+    "Store",
+    "StoredClip",
+    "clip_row",
+    "encode_clip",
+    "local",
+    "open_store",
+    "parse_clip",
+    "write_rows",
+]
 
 FORMAT = 1
-CLIPS_PER_SHARD = 32
 MANIFEST = "manifest.json"
-PLAN = "plan.json"
-COLUMNS = ("dataset", "subject", "clip_id", "emotion", "length", "onset", "apex", "offset", "fps", "aus")
+CLIPS = "clips.csv"
+COLUMNS = ("dataset", "subject", "clip_id", "emotion", "kind", "length", "onset", "apex", "offset", "fps", "aus")
 
 
 @dataclasses.dataclass(frozen=True)
 class StoredClip:
-    """A row of the store's clips.csv. ``length`` is the number of frames; frame numbers are those of the release."""
+    """A row of the store's clips.csv.
+
+    ``kind`` is ``frames``, or ``image`` for a ready-made motion image; ``length`` is the number of frames; onset, apex and
+    offset are frame numbers of the release.
+    """
 
     dataset: str
     subject: str
     clip_id: str
     emotion: str
+    kind: str
     length: int
     onset: int
     apex: int | None
@@ -54,9 +64,9 @@ class StoredClip:
 
 @dataclasses.dataclass(frozen=True)
 class Store:
-    """An open clip store: its clips, its TFRecord files in order, and its manifest."""
+    """An open clip store: its clips, its TFRecord files in order, the side of its frames in pixels, and its manifest."""
 
-    path: Path
+    path: str
     clips: tuple[StoredClip, ...]
     shards: tuple[str, ...]
     frame_size: int
@@ -67,184 +77,95 @@ class Store:
         """A digest of the contents: two stores with one hash hold the same frames."""
         return self.manifest["hash"]
 
-
-@dataclasses.dataclass(frozen=True)
-class Prepared:
-    """What ``prepare`` did: the store, and one line for each clip that could not be used."""
-
-    store: Store
-    skipped: tuple[str, ...]
-
-
-def prepare(
-    clips: Sequence[Clip],
-    path: str | os.PathLike,
-    settings: CropConfig,
-    *,
-    left_out: Sequence[str] = (),
-    workers: int = 1,
-    strict: bool = False,
-    progress: Callable[[int, int], None] | None = None,
-) -> Prepared:
-    """Crop the clips and write them to a store; a shard is written whole or not at all, and finished ones are kept.
-
-    A run that was interrupted goes on where it stopped when it is called again with the same clips and settings; the
-    result is byte for byte that of a run in one go. A clip that cannot be read is skipped and reported.
-
-    Args:
-        clips: what to store, in this order.
-        path: the store's folder.
-        settings: how frames are cropped.
-        left_out: one line for each clip that was found unusable before; the manifest lists them first.
-        workers: processes that decode and crop.
-        strict: raise at the first clip that cannot be used, instead of skipping it.
-        progress: called with (clips done, clips in all).
-
-    Raises:
-        InputError: no clips; the folder holds a store of other clips or settings, or something else; with ``strict``,
-            a clip that cannot be used; without it, if no clip at all can be used.
-    """
-    path = Path(path)
-    if not clips:
-        raise InputError("a store must be made of at least one clip. Received: none")
-    plan = _plan(clips, settings)
-    _check_plan(path, plan)
-    path.mkdir(parents=True, exist_ok=True)
-    if not (path / PLAN).exists():
-        write_json(path / PLAN, plan)
-    batches = [clips[i : i + CLIPS_PER_SHARD] for i in range(0, len(clips), CLIPS_PER_SHARD)]
-    names = [f"clips-{i:05d}-of-{len(batches):05d}" for i in range(len(batches))]
-    pending = [i for i, name in enumerate(names) if not (path / f"{name}.json").exists()]
-    done = len(clips) - sum(len(batches[i]) for i in pending)
-    todo = [clip for i in pending for clip in batches[i]]
-    results = _crop_all(todo, settings, workers)
-    try:
-        for i in pending:
-            rows = []
-            for clip in batches[i]:
-                rows.append((clip, next(results)))
-                if strict and isinstance(rows[-1][1], str):
-                    raise InputError(rows[-1][1])
-                done += 1
-                if progress:
-                    progress(done, len(clips))
-            _write_shard(path, names[i], rows)
-    finally:
-        results.close()
-    store = _finish(path, plan, names, left_out)
-    return Prepared(store, tuple(store.manifest["skipped"]))
+    @property
+    def synthetic(self) -> bool:
+        """Whether any of the people do not exist."""
+        return any(part.get("synthetic") for part in self.manifest["parts"].values())
 
 
 def open_store(path: str | os.PathLike) -> Store:
-    """Open a finished store.
+    """Open a finished store, on a local disk or anywhere that ``tf.io.gfile`` reads, such as ``gs://``.
 
     Raises:
         InputError: there is none, it is unfinished, or a shard is missing or of another size than the manifest says.
     """
-    path = Path(path)
-    if (path / PLAN).exists() and not (path / MANIFEST).exists():
-        raise InputError(
-            f"store {str(path)!r} must be finished: run the same affnet prepare again. Received: no {MANIFEST}"
-        )
-    if not (path / MANIFEST).exists():
-        raise InputError(
-            f"a store must be a folder that affnet prepare wrote. Received: {str(path)!r} without {MANIFEST}"
-        )
-    manifest = read_json(path / MANIFEST)
-    if manifest.get("format") != FORMAT:
-        raise InputError(f"store {str(path)!r} must be of format {FORMAT}. Received: {manifest.get('format')!r}")
+    path = os.fspath(path)
+    if not tf.io.gfile.exists(f"{path}/{MANIFEST}"):
+        unfinished = tf.io.gfile.glob(f"{path}/*.plan.json")
+        if unfinished:
+            raise InputError(f"store {path!r} must be finished: run its affnet prepare again. Received: no {MANIFEST}")
+        raise InputError(f"a store must be a folder that affnet prepare wrote. Received: {path!r} without {MANIFEST}")
+    manifest = read_json(f"{path}/{MANIFEST}", opener=tf.io.gfile.GFile)
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else manifest
+        raise InputError(f"{path}/{MANIFEST} must be a store's, of format {FORMAT}. Received: {found!r}")
     for name, entry in manifest["shards"].items():
-        size = (path / name).stat().st_size if (path / name).exists() else None
+        shard = f"{path}/{name}"
+        size = tf.io.gfile.stat(shard).length if tf.io.gfile.exists(shard) else None
         if size != entry["bytes"]:
-            raise InputError(f"shard {str(path / name)!r} must have {entry['bytes']} bytes. Received: {size}")
-    with open(path / "clips.csv", newline="", encoding="utf-8") as file:
+            raise InputError(f"shard {shard!r} must have {entry['bytes']} bytes. Received: {size}")
+    with tf.io.gfile.GFile(f"{path}/{CLIPS}") as file:
         clips = tuple(_read_row(row) for row in csv.DictReader(file))
-    shards = tuple(str(path / name) for name in manifest["shards"])
-    return Store(path, clips, shards, manifest["settings"]["size"], manifest)
+    return Store(path, clips, tuple(f"{path}/{name}" for name in manifest["shards"]), manifest["size"], manifest)
 
 
-def _plan(clips: Sequence[Clip], settings: CropConfig) -> dict[str, Any]:
-    rows = [[c.dataset, c.subject, c.clip_id, c.emotion, c.onset, c.apex, c.offset, c.fps, list(c.aus)] for c in clips]
-    digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-    return {"format": FORMAT, "settings": dataclasses.asdict(settings), "clips": len(clips), "clips_sha256": digest}
-
-
-def _check_plan(path: Path, plan: dict[str, Any]) -> None:
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-        return
-    if not (path / PLAN).exists():
-        raise InputError(
-            f"store folder must be new, empty or a store. Received: {str(path)!r}, which holds something else"
-        )
-    found = read_json(path / PLAN)
-    was, now = {**found.pop("settings"), **found}, {**plan["settings"], **plan}
-    differ = [
-        f"{name} {was.get(name)!r} against {now[name]!r}"
-        for name in now
-        if name != "settings" and was.get(name) != now[name]
-    ]
-    if differ:
-        raise InputError(
-            f"store {str(path)!r} must be made by the same settings from the same clips. Received: {'; '.join(differ)}"
-        )
-
-
-def _crop_all(clips: Sequence[Clip], settings: CropConfig, workers: int) -> Iterator[CroppedClip | str]:
-    """The crops in the order of the clips, with a bounded number of them in memory."""
-    if workers <= 1:
-        yield from (crop_clip(clip, settings) for clip in clips)
-        return
-    # Workers are started afresh: forking a process that runs TensorFlow's threads can deadlock.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        waiting: list[Future] = []
-        remaining = iter(clips)
-        try:
-            while True:
-                for clip in remaining:
-                    waiting.append(pool.submit(crop_clip, clip, settings))
-                    if len(waiting) > 2 * workers:
-                        break
-                if not waiting:
-                    return
-                yield waiting.pop(0).result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _write_shard(path: Path, name: str, rows: Sequence[tuple[Clip, CroppedClip | str]]) -> None:
-    buffer: list[dict[str, Any]] = []
-    skipped = [result for _, result in rows if isinstance(result, str)]
-    temporary = path / f".{name}.tfrecord.part"
-    try:
-        with tf.io.TFRecordWriter(str(temporary)) as writer:
-            for clip, result in rows:
-                if not isinstance(result, str):
-                    writer.write(_example(clip, result.frames))
-                    buffer.append(_row(clip, result))
-        digest = _sha256(temporary)
-        size = temporary.stat().st_size
-        os.replace(temporary, path / f"{name}.tfrecord")
-    finally:
-        temporary.unlink(missing_ok=True)
-    write_json(path / f"{name}.json", {"bytes": size, "sha256": digest, "clips": buffer, "skipped": skipped})
-
-
-def _example(clip: Clip, frames: np.ndarray) -> bytes:
-    features = {
-        "key": tf.train.Feature(bytes_list=tf.train.BytesList(value=[f"{clip.dataset}\n{clip.clip_id}".encode()])),
-        "shape": tf.train.Feature(int64_list=tf.train.Int64List(value=frames.shape)),
-        "frames": tf.train.Feature(bytes_list=tf.train.BytesList(value=[frames.tobytes()])),
+def encode_clip(clip: Clip, frames: np.ndarray, flow: np.ndarray | None) -> bytes:
+    """A clip as a TFRecord: its key, its frames uint8 (T, S, S, 3), and its flow float32 (S, S, 3) if it has one."""
+    values = {
+        "key": [f"{clip.dataset}\n{clip.clip_id}".encode()],
+        "frames": [frames.tobytes()],
+        "flow": [] if flow is None else [flow.astype("<f4").tobytes()],
     }
+    features = {name: tf.train.Feature(bytes_list=tf.train.BytesList(value=value)) for name, value in values.items()}
+    features["shape"] = tf.train.Feature(int64_list=tf.train.Int64List(value=frames.shape))
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
 
 
-def _row(clip: Clip, cropped: CroppedClip) -> dict[str, Any]:
-    values = {name: getattr(clip, name) for name in COLUMNS if name not in ("length", "aus", "offset", "fps")}
-    length = len(cropped.frames)
-    offset = clip.offset if clip.offset is not None else clip.onset + length - 1
-    fps = clip.fps if clip.fps is not None else cropped.fps
-    return {**values, "length": length, "offset": offset, "fps": fps, "aus": ";".join(clip.aus)}
+def parse_clip(record: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The inverse of ``encode_clip``, in the graph: key, frames (T, S, S, 3) uint8, flow (S, S, 3) float32, 0 if none."""
+    example = tf.io.parse_single_example(
+        record,
+        {
+            "key": tf.io.FixedLenFeature([], tf.string),
+            "shape": tf.io.FixedLenFeature([4], tf.int64),
+            "frames": tf.io.FixedLenFeature([], tf.string),
+            "flow": tf.io.FixedLenFeature([], tf.string, default_value=bytes(4 * size * size * 3)),
+        },
+    )
+    frames = tf.reshape(tf.io.decode_raw(example["frames"], tf.uint8), example["shape"])
+    flow = tf.reshape(tf.io.decode_raw(example["flow"], tf.float32), [size, size, 3])
+    return example["key"], tf.ensure_shape(frames, [None, size, size, 3]), flow
+
+
+def clip_row(clip: Clip, length: int, fps: float | None) -> dict[str, Any]:
+    """The clip's row of clips.csv."""
+    values = {name: getattr(clip, name) for name in ("dataset", "subject", "clip_id", "emotion", "onset", "apex")}
+    return {
+        **values,
+        "kind": "image" if clip.kind == "image" else "frames",
+        "length": length,
+        "offset": clip.offset if clip.offset is not None else clip.onset + length - 1,
+        "fps": clip.fps if clip.fps is not None else fps,
+        "aus": ";".join(clip.aus),
+    }
+
+
+def write_rows(rows: Sequence[dict[str, Any]], file: Any) -> None:
+    """Write clips.csv."""
+    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def local(path: str | os.PathLike) -> Path:
+    """A path that can be written to.
+
+    Raises:
+        InputError: it is on a remote file system.
+    """
+    if "://" in os.fspath(path):
+        raise InputError(f"a store must be written to a local folder, and may be copied from there. Received: {path!r}")
+    return Path(path)
 
 
 def _read_row(row: dict[str, str]) -> StoredClip:
@@ -253,6 +174,7 @@ def _read_row(row: dict[str, str]) -> StoredClip:
         subject=row["subject"],
         clip_id=row["clip_id"],
         emotion=row["emotion"],
+        kind=row["kind"],
         length=int(row["length"]),
         onset=int(row["onset"]),
         apex=int(row["apex"]) if row["apex"] else None,
@@ -260,34 +182,3 @@ def _read_row(row: dict[str, str]) -> StoredClip:
         fps=float(row["fps"]) if row["fps"] else None,
         aus=tuple(row["aus"].split(";")) if row["aus"] else (),
     )
-
-
-def _finish(path: Path, plan: dict[str, Any], names: Sequence[str], left_out: Sequence[str]) -> Store:
-    parts = {f"{name}.tfrecord": read_json(path / f"{name}.json") for name in names}
-    rows = [row for part in parts.values() for row in part["clips"]]
-    skipped = [*left_out, *(line for part in parts.values() for line in part["skipped"])]
-    if not rows:
-        raise InputError(f"no clip could be used; the first of {len(skipped)}: {skipped[0]}")
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    with atomic_write(path / "clips.csv") as file:
-        file.write(text.getvalue().encode())
-    shards = {name: {key: part[key] for key in ("bytes", "sha256")} for name, part in parts.items()}
-    contents = json.dumps([shards, text.getvalue()]).encode()
-    manifest = {
-        **plan,
-        "hash": hashlib.sha256(contents).hexdigest()[:16],
-        "stored": len(rows),
-        "frames": sum(row["length"] for row in rows),
-        "skipped": skipped,
-        "shards": shards,
-    }
-    write_json(path / MANIFEST, manifest)
-    return open_store(path)
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

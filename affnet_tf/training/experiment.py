@@ -24,7 +24,7 @@ from affnet_tf.evaluation.protocols import Fold, Key, hold_out_subjects, loso
 from affnet_tf.files import read_json, write_json
 from affnet_tf.models.affectivenet import affectivenet, probabilities
 from affnet_tf.models.checkpoint import Checkpoint, save_checkpoint, versions
-from affnet_tf.pipeline.input import motion_images, read_clips, training_batches
+from affnet_tf.pipeline.input import check_representation, motion_images, read_clips, training_batches
 from affnet_tf.pipeline.store import Store, StoredClip, open_store
 from affnet_tf.training.fit import History, Trainer, balanced_weights
 from affnet_tf.training.strategy import Devices, choose_devices
@@ -58,6 +58,7 @@ class _Data:
             raise InputError(f"label scheme {self.scheme.name!r} must map an emotion of the store. Received: {words}")
         self.row_of = {clip.key: row for row, clip in enumerate(self.store.clips)}
         self._config = config
+        check_representation(self.store, config.motion.representation)
 
     @functools.cached_property
     def clips(self) -> Any:

@@ -1,0 +1,101 @@
+"""The whole way on people who do not exist: ``affnet demo``."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from affnet_tf.config import override
+from affnet_tf.console import Console
+from affnet_tf.datasets.annotations import read_dataset
+from affnet_tf.datasets.synthetic import write_synthetic
+from affnet_tf.errors import InputError
+from affnet_tf.evaluation.report import report_tables, write_report
+from affnet_tf.export.run import export_run
+from affnet_tf.files import write_json
+from affnet_tf.inference.predictor import predict_file
+from affnet_tf.inference.reverify import verify_bundle
+from affnet_tf.pipeline.prepare import prepare_dataset
+from affnet_tf.presets import preset
+from affnet_tf.training.experiment import evaluate, train
+
+__all__ = ["run_demo"]
+
+SUBJECTS, CLIPS = 8, 12
+PRESET = "affectivenet_edge"
+RECIPES = ("float32", "full_int8")
+MARK = "demo.json"
+
+
+def run_demo(out: Path, console: Console) -> int:
+    """Synthesise, prepare, evaluate by LOSO, train, export, verify and predict; every path and score is printed.
+
+    Args:
+        out: folder for everything; one that an earlier demo wrote is replaced.
+        console: where to print.
+
+    Raises:
+        InputError: ``out`` exists and is not a demo's.
+    """
+    if out.exists() and any(out.iterdir()):
+        if not (out / MARK).exists():
+            raise InputError(
+                f"--out must be new, or an earlier demo's. Received: {str(out)!r}, which holds something else"
+            )
+        shutil.rmtree(out)
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / MARK, {"subjects": SUBJECTS, "clips": CLIPS, "preset": PRESET, "recipes": RECIPES})
+    config = override(preset(PRESET), [])
+    with console.progress("1/6 synthesise") as progress:
+        people = write_synthetic(out / "people", subjects=SUBJECTS, clips=CLIPS, progress=progress)
+    with console.progress("2/6 prepare") as progress:
+        prepared = prepare_dataset("casme2", people, out / "store", progress=progress)
+    with console.progress("3/6 leave one subject out") as progress:
+        result = evaluate(out / "store", out / "loso", config, progress=progress)
+    write_report(out / "loso")
+    console.note("4/6 train on everybody")
+    train(out / "store", out / "final", config)
+    console.note("5/6 export and verify")
+    with console.chatter():
+        export_run(out / "final", out / "bundle", RECIPES)
+    document, verified = verify_bundle(out / "bundle")
+    console.note("6/6 predict")
+    clip = read_dataset("casme2", people)[0]
+    answers = {}
+    for name in ("final", "bundle/float32", "bundle/full_int8"):
+        target = out / "prediction" if name == "final" else None
+        answers[name], _ = predict_file(clip.frames, out / name, clip.onset, clip.offset, "none", target)
+    labels = result.scores.labels
+    predictions = [
+        (name, answer["label"], *(f"{answer['probabilities'][label]:.4f}" for label in labels))
+        for name, answer in answers.items()
+    ]
+    paths = {
+        "report": out / "loso" / "report.html",
+        "predictions": out / "loso" / "predictions.csv",
+        "picture": out / "prediction" / "prediction.png",
+        "checkpoint": out / "final" / "model",
+        "bundle": out / "bundle",
+    }
+    everything = {
+        "synthetic": True,
+        "scores": result.scores.to_json(),
+        "verify": document,
+        "predictions": answers,
+        "skipped": list(prepared.skipped),
+        "paths": {name: str(path) for name, path in paths.items()},
+    }
+    tables = report_tables(result.scores, result.uf1_interval, result.chance_uf1)
+    console.line("Synthetic people: these numbers measure the pipeline, not the recognition of people.\n")
+    console.result(
+        everything,
+        *tables,
+        verified,
+        (
+            f"One clip ({clip.clip_id}, {clip.emotion}), three forms of one network",
+            ("model", "label", *labels),
+            predictions,
+        ),
+        ("What came out", ("", "path"), [(name, str(path)) for name, path in paths.items()]),
+    )
+    return 0

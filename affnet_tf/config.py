@@ -40,7 +40,8 @@ class MotionConfig:
     Attributes:
         representation: ``motion``, the affective-motion image, or ``flow``, optical flow from onset to apex as (u, v,
             strain), each scaled to [0, 1] by itself.
-        weights: of the frames in rank pooling: ``bilen`` (Bilen et al., CVPR 2016), ``linear``, or ``published_port`` (the port whose weights sum to T).
+        weights: of the frames in rank pooling: ``bilen`` (Bilen et al., CVPR 2016), ``linear``, or ``published_port`` (the
+            port whose weights sum to T).
     """
 
     representation: str = "motion"

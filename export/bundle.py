@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from affnet_tf.errors import InputError
-from affnet_tf.export.convert import convert
+from affnet_tf.export.convert import convert_motion, convert_network
+from affnet_tf.export.join import join
 from affnet_tf.export.recipes import RECIPES, Recipe, recipe
 from affnet_tf.export.representative import clips_showing
 from affnet_tf.export.verify import Verification, VerificationError, verify
@@ -89,8 +91,9 @@ def export(
         _check_replaceable(out, force)
     clips, data = _clips(checkpoint, calibration, holdout)
     with atomic_folder(out, replace=force) as temporary:
+        motion = convert_motion(checkpoint)
         for each in chosen:
-            file = convert(checkpoint, each, calibration)
+            file = join(convert_network(checkpoint, each, calibration), motion)
             verification = verify(file, checkpoint, each, clips, data)
             if not verification.passed:
                 raise VerificationError(
@@ -161,7 +164,8 @@ def _clips(
     if calibration is not None and len(calibration):
         return clips_showing(calibration, size, _LENGTHS), "clips made from the calibration images"
     side = checkpoint.config.model.input_size
-    patterns = np.random.default_rng(0).random((_MADE_UP, side, side, 3))
+    coarse = np.random.default_rng(0).random((_MADE_UP, 8, 8, 3))
+    patterns = np.stack([cv2.resize(each, (side, side), interpolation=cv2.INTER_LINEAR) for each in coarse])
     return clips_showing(patterns, size, _LENGTHS), "clips made from random patterns"
 
 

@@ -79,7 +79,7 @@ def keras_classify(checkpoint: Checkpoint, motion_image: np.ndarray) -> np.ndarr
 def keras_classify_clip(checkpoint: Checkpoint, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What Keras answers to ``classify_clip``: (T, F, F, 3) uint8 -> float32 (classes,), and the motion image."""
     config = checkpoint.config
-    image = np.asarray(clip_motion_image(frames[None], config.motion.weights, config.model.input_size))[0]
+    image = clip_motion_image(frames[None], config.motion.weights, config.model.input_size)[0]
     return keras_classify(checkpoint, image), image
 
 

@@ -67,6 +67,7 @@ class PathPrediction:
         seconds: how long they last; None where the rate is unknown.
         face_frame: number of the frame that gave the crop; None where no face was looked for.
         shown: uint8 (N, F, F, 3), a few of the cropped frames, in order.
+        shown_numbers: their numbers.
         notes: what the reader should know.
     """
 
@@ -78,6 +79,7 @@ class PathPrediction:
     seconds: float | None
     face_frame: int | None
     shown: np.ndarray
+    shown_numbers: tuple[int, ...]
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -204,7 +206,7 @@ def predict_path(
             raise InputError(f"start and end must go with a video or a folder of frames. Received: image {str(path)!r}")
         prediction = predictor.predict_motion_image(read_image(path))
         nothing = np.empty((0, predictor.frame_size, predictor.frame_size, 3), np.uint8)
-        return PathPrediction(path, prediction, 0, None, None, None, None, nothing, ("read as one motion image",))
+        return PathPrediction(path, prediction, 0, None, None, None, None, nothing, (), ("read as one motion image",))
     first, last = frame_range(path, start, end)
     numbers = frame_numbers(path, first, last)
     if len(numbers) < 2:
@@ -224,10 +226,20 @@ def predict_path(
     numbers = [*numbers[: len(crops)], *(numbers[-1] + 1 + i for i in range(len(crops) - len(numbers)))]
     fps = video_info(path).fps if is_video(path) else None
     seconds = len(crops) / fps if fps else None
-    shown = crops[sorted({round(i) for i in np.linspace(0, len(crops) - 1, SHOWN_FRAMES)})]
+    picked = sorted({round(i) for i in np.linspace(0, len(crops) - 1, SHOWN_FRAMES)})
     notes = _notes(len(crops), seconds, face_frame, numbers[0], detector)
-    prediction = predictor.predict_clip(crops)
-    return PathPrediction(path, prediction, len(crops), numbers[0], numbers[-1], seconds, face_frame, shown, notes)
+    return PathPrediction(
+        path,
+        predictor.predict_clip(crops),
+        len(crops),
+        numbers[0],
+        numbers[-1],
+        seconds,
+        face_frame,
+        crops[picked],
+        tuple(numbers[i] for i in picked),
+        notes,
+    )
 
 
 def clip_motion_image(frames: Any, weights: str, input_size: int) -> Any:
@@ -239,7 +251,7 @@ def clip_motion_image(frames: Any, weights: str, input_size: int) -> Any:
         input_size: height and width S; the resize is bilinear with half-pixel centres and without antialiasing.
 
     Returns:
-        float32 (B, S, S, 3) in [0, 1], of the same family as ``frames`` where F = S, else a tensor.
+        float32 (B, S, S, 3) in [0, 1], of the same family as ``frames``.
     """
     from affnet_tf.imaging.motion import normalise, rank_pool
 
@@ -282,7 +294,7 @@ def _from_checkpoint(folder: Path) -> Predictor:
         return keras.ops.convert_to_numpy(keras.ops.softmax(logits))[0]
 
     def classify_clip(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        image = np.asarray(clip_motion_image(frames[None], weights, size))[0]
+        image = clip_motion_image(frames[None], weights, size)[0]
         return classify(image), image
 
     return Predictor(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from affnet_tf.errors import InputError
 from affnet_tf.files import IMAGE_SUFFIXES
+from affnet_tf.inference.runtime import TFLiteModel, is_bundle
 
 __all__ = ["PathPrediction", "Prediction", "Predictor", "clip_motion_image", "load_predictor", "predict_path"]
 
@@ -167,9 +168,10 @@ def load_predictor(path: str | os.PathLike) -> Predictor:
     """
     path = Path(path)
     for folder in (path, path / "model"):
+        # By name, since to ask the checkpoint's own module would load Keras, which an exported file does without.
         if (folder / "model.weights.h5").is_file():
             return _from_checkpoint(folder)
-    if not path.is_file() and not any(path.glob("model.tflite")) and not any(path.glob("*/model.tflite")):
+    if not path.is_file() and not is_bundle(path):
         raise InputError(
             f"a model must be a checkpoint, a run with a trained model, a bundle or a .tflite file. Received: {str(path)!r}"
         )
@@ -198,7 +200,7 @@ def predict_path(
     Raises:
         InputError: nothing readable, fewer than two frames, or no face.
     """
-    from affnet_tf.imaging.frames import frame_numbers, frame_range, is_video, iterate_frames, read_image, video_info
+    from affnet_tf.imaging.frames import frame_numbers, frame_range, is_video, read_image, video_info
 
     path = Path(path)
     if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
@@ -212,18 +214,10 @@ def predict_path(
     if len(numbers) < 2:
         raise InputError(f"a clip must have at least 2 frames. Received: {str(path)!r} with {len(numbers)}")
 
-    def frames() -> Iterator[np.ndarray]:
-        return iterate_frames(path, first, last)
-
-    face_frame = None
-    if detector is None:
-        crops = _resize_frames(frames(), predictor.frame_size)
-    else:
-        matrix, index = _find_crop(frames(), len(numbers), detector, predictor.frame_size, path)
-        face_frame = numbers[index]
-        crops = _crop_frames(frames(), matrix, predictor.frame_size)
+    crops, face_index = _read_crops(path, first, last, len(numbers), detector, predictor.frame_size)
     # A video may hold a few more or fewer frames than its header says.
     numbers = [*numbers[: len(crops)], *(numbers[-1] + 1 + i for i in range(len(crops) - len(numbers)))]
+    face_frame = None if face_index is None else numbers[face_index]
     fps = video_info(path).fps if is_video(path) else None
     seconds = len(crops) / fps if fps else None
     picked = sorted({round(i) for i in np.linspace(0, len(crops) - 1, SHOWN_FRAMES)})
@@ -303,8 +297,6 @@ def _from_checkpoint(folder: Path) -> Predictor:
 
 
 def _from_tflite(path: Path) -> Predictor:
-    from affnet_tf.inference.runtime import TFLiteModel
-
     model = TFLiteModel(path)
     if model.frame_size is None:
         raise InputError(f"{str(model.path)!r} must have the signature 'classify_clip'. Received: 'classify' alone")
@@ -313,30 +305,21 @@ def _from_tflite(path: Path) -> Predictor:
     return Predictor("tflite", labels, model.input_size, model.frame_size, weights, model.classify, model.classify_clip)
 
 
-def _find_crop(
-    frames: Iterator[np.ndarray], count: int, detector: Any, size: int, path: Path
-) -> tuple[np.ndarray, int]:
-    from affnet_tf.imaging.faces import align_crop
+def _read_crops(
+    path: Path, first: int | None, last: int | None, count: int, detector: Any, size: int
+) -> tuple[np.ndarray, int | None]:
+    """The cropped frames, and the index of the one that gave the crop. Two passes, so that no whole frame is kept."""
+    from affnet_tf.imaging.faces import align_crop, crop_frames, resize_frames
+    from affnet_tf.imaging.frames import iterate_frames
 
+    if detector is None:
+        return resize_frames(iterate_frames(path, first, last), size), None
     tried = {round(i) for i in np.linspace(0, count - 1, min(FACE_ATTEMPTS, count))}
-    for index, frame in enumerate(frames):
-        if index in tried:
-            faces = detector.detect(frame)
-            if faces:
-                return align_crop(faces[0], size), index
+    for index, frame in enumerate(iterate_frames(path, first, last)):
+        faces = detector.detect(frame) if index in tried else []
+        if faces:
+            return crop_frames(iterate_frames(path, first, last), align_crop(faces[0], size), size), index
     raise InputError(f"{str(path)!r} must show a face. Received: none on {len(tried)} of its {count} frames")
-
-
-def _crop_frames(frames: Iterator[np.ndarray], matrix: np.ndarray, size: int) -> np.ndarray:
-    from affnet_tf.imaging.faces import crop_frames
-
-    return crop_frames(frames, matrix, size)
-
-
-def _resize_frames(frames: Iterator[np.ndarray], size: int) -> np.ndarray:
-    from affnet_tf.imaging.faces import resize_frames
-
-    return resize_frames(frames, size)
 
 
 def _notes(count: int, seconds: float | None, face_frame: int | None, first: int, detector: Any) -> tuple[str, ...]:

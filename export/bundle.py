@@ -1,0 +1,184 @@
+"""A bundle: one folder for each recipe, with the file, its labels, how it was made and how it was verified."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from affnet_tf.errors import InputError
+from affnet_tf.export.convert import convert_motion, convert_network
+from affnet_tf.export.join import join
+from affnet_tf.export.recipes import RECIPES, Recipe, recipe
+from affnet_tf.export.representative import clips_showing
+from affnet_tf.export.verify import Verification, VerificationError, verify
+from affnet_tf.files import atomic_folder, read_json, write_json
+from affnet_tf.inference.runtime import LABELS_FILE, MODEL_FILE, RECIPE_FILE
+from affnet_tf.models.checkpoint import Checkpoint, versions
+
+__all__ = ["Bundle", "Exported", "export", "read_bundle"]
+
+VERIFY_FILE = "verify.json"
+# Made-up clips, where no others are given: as many as these, of lengths that take every path through the motion graph.
+_MADE_UP = 8
+_LENGTHS = (2, 9, 40)
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """What one recipe made.
+
+    Attributes:
+        folder: where it lies.
+        recipe: what ``recipe.json`` says.
+        labels: name of each class.
+        verification: what ``verify.json`` says.
+    """
+
+    folder: Path
+    recipe: dict[str, Any]
+    labels: tuple[str, ...]
+    verification: dict[str, Any]
+
+    @property
+    def model(self) -> Path:
+        """The .tflite file."""
+        return self.folder / MODEL_FILE
+
+
+@dataclasses.dataclass(frozen=True)
+class Bundle:
+    """A bundle on disk: what was exported, by the name of the recipe."""
+
+    folder: Path
+    recipes: dict[str, Exported]
+
+
+def export(
+    checkpoint: Checkpoint,
+    out: str | os.PathLike,
+    recipes: Sequence[str],
+    calibration: np.ndarray | None = None,
+    holdout: Sequence[np.ndarray] | None = None,
+    *,
+    force: bool = False,
+) -> Bundle:
+    """Convert a network by each recipe, verify every file, and write the bundle: all of it, or nothing.
+
+    Args:
+        checkpoint: the network.
+        out: folder to make.
+        recipes: names of recipes, at least one.
+        calibration: float (N, S, S, 3) in [0, 1], motion images of *training* subjects, for recipes that need them.
+        holdout: clips to verify with, uint8 (T, F, F, 3) each, cropped, of subjects that were not trained on. None: clips
+            that fade into the calibration images, or into random patterns if there are none; ``verify.json`` says which.
+        force: replace a bundle that is there already.
+
+    Raises:
+        InputError: an unknown recipe, no or wrong calibration images, clips of another size, or a folder that exists.
+        VerificationError: a file does not keep its recipe's bounds. Nothing is left behind.
+    """
+    chosen = [recipe(name) for name in dict.fromkeys(recipes)]
+    if not chosen:
+        raise InputError(f"an export must name a recipe: {', '.join(each.name for each in RECIPES)}. Received: none")
+    out = Path(out)
+    if out.exists():
+        _check_replaceable(out, force)
+    clips, data = _clips(checkpoint, calibration, holdout)
+    with atomic_folder(out, replace=force) as temporary:
+        motion = convert_motion(checkpoint)
+        for each in chosen:
+            file = join(convert_network(checkpoint, each, calibration), motion)
+            verification = verify(file, checkpoint, each, clips, data)
+            if not verification.passed:
+                raise VerificationError(
+                    f"recipe {each.name!r} must answer as Keras does. Received: {_joined(verification)}"
+                )
+            _write(temporary / each.name, file, checkpoint, each, verification, calibration)
+    return read_bundle(out)
+
+
+def read_bundle(path: str | os.PathLike) -> Bundle:
+    """Read a bundle's folder, or that of a single recipe.
+
+    Raises:
+        InputError: it is not a bundle, or a file of it is missing or damaged.
+    """
+    path = Path(path)
+    folders = [path] if (path / MODEL_FILE).is_file() else sorted(file.parent for file in path.glob(f"*/{MODEL_FILE}"))
+    if not folders:
+        raise InputError(f"a bundle must hold folders with {MODEL_FILE}. Received: {str(path)!r}")
+    return Bundle(path, {folder.name: _read(folder) for folder in folders})
+
+
+def _read(folder: Path) -> Exported:
+    document = read_json(folder / RECIPE_FILE)
+    verification = read_json(folder / VERIFY_FILE)
+    return Exported(folder, document, tuple(document["labels"]), verification)
+
+
+def _write(
+    folder: Path,
+    file: bytes,
+    checkpoint: Checkpoint,
+    chosen: Recipe,
+    verification: Verification,
+    calibration: np.ndarray | None,
+) -> None:
+    folder.mkdir()
+    (folder / MODEL_FILE).write_bytes(file)
+    (folder / LABELS_FILE).write_text("".join(f"{label}\n" for label in checkpoint.labels), encoding="utf-8")
+    write_json(
+        folder / RECIPE_FILE,
+        {
+            "recipe": chosen.to_json(),
+            "labels": list(checkpoint.labels),
+            "scheme": checkpoint.config.labels,
+            "motion_weights": checkpoint.config.motion.weights,
+            "frame_size": checkpoint.frame_size,
+            "input_size": checkpoint.config.model.input_size,
+            "calibration_images": len(calibration) if chosen.needs_calibration else 0,
+            "versions": versions(),
+        },
+    )
+    write_json(folder / VERIFY_FILE, verification.to_json())
+
+
+def _clips(
+    checkpoint: Checkpoint, calibration: np.ndarray | None, holdout: Sequence[np.ndarray] | None
+) -> tuple[Sequence[np.ndarray], str]:
+    size = checkpoint.frame_size
+    if holdout is not None and len(holdout):
+        for clip in holdout:
+            if clip.dtype != np.uint8 or clip.ndim != 4 or clip.shape[1:] != (size, size, 3) or len(clip) < 2:
+                raise InputError(
+                    f"a held-out clip must be uint8 of shape (T, {size}, {size}, 3), T at least 2. "
+                    f"Received: {clip.dtype} of shape {clip.shape}"
+                )
+        return holdout, "held-out clips"
+    if calibration is not None and len(calibration):
+        return clips_showing(calibration, size, _LENGTHS), "clips made from the calibration images"
+    side = checkpoint.config.model.input_size
+    coarse = np.random.default_rng(0).random((_MADE_UP, 8, 8, 3))
+    patterns = np.stack([cv2.resize(each, (side, side), interpolation=cv2.INTER_LINEAR) for each in coarse])
+    return clips_showing(patterns, size, _LENGTHS), "clips made from random patterns"
+
+
+def _check_replaceable(out: Path, force: bool) -> None:
+    if not force:
+        raise InputError(f"output folder must not exist yet; --force replaces a bundle. Received: {str(out)!r}")
+    # Whoever mistypes --out must not lose anything but a bundle.
+    foreign = (
+        [entry.name for entry in out.iterdir() if not (entry / MODEL_FILE).is_file()] if out.is_dir() else [out.name]
+    )
+    if foreign:
+        raise InputError(f"--force must replace a bundle and nothing else. Received: {str(out)!r} with {foreign[0]!r}")
+
+
+def _joined(verification: Verification) -> str:
+    return "; ".join(verification.failures)

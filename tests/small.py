@@ -10,10 +10,11 @@ SMALL = ModelConfig(input_size=32, kernels=(3, 5), widths=(4, 8), last_channels=
 
 
 def randomise(model, seed: int = 0) -> None:
-    """Random weights of sensible size; the statistics of batch normalisation too, their variances positive."""
+    """Random weights that keep signals of size 1; the statistics of batch normalisation too, with positive variances."""
     rng = np.random.default_rng(seed)
     for weight in model.weights:
-        values = rng.normal(0, 0.3, weight.shape)
+        fan_in = int(np.prod(weight.shape[:-1])) if len(weight.shape) > 1 else 10
+        values = rng.normal(0, fan_in**-0.5, weight.shape)
         name = weight.name.split("/")[-1].split(":")[0]
         if name in ("gamma", "moving_variance"):
             values = 0.5 + np.abs(values)

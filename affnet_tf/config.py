@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -192,9 +193,9 @@ class TrainConfig:
         check(
             self.batch_size >= 2, "train.batch_size", "be at least 2 (batch normalisation needs two)", self.batch_size
         )
-        check(self.learning_rate > 0, "train.learning_rate", "be positive", self.learning_rate)
+        check(0 < self.learning_rate < math.inf, "train.learning_rate", "be positive", self.learning_rate)
         check(0 <= self.warmup < 1, "train.warmup", "lie in [0, 1)", self.warmup)
-        check(self.weight_decay >= 0, "train.weight_decay", "be 0 or more", self.weight_decay)
+        check(0 <= self.weight_decay < math.inf, "train.weight_decay", "be 0 or more", self.weight_decay)
         check(0 <= self.label_smoothing < 1, "train.label_smoothing", "lie in [0, 1)", self.label_smoothing)
         check(0 <= self.validation < 1, "train.validation", "lie in [0, 1)", self.validation)
         check(self.patience >= 0, "train.patience", "be 0 or more", self.patience)
@@ -263,9 +264,12 @@ def override(config: ExperimentConfig, assignments: Iterable[str]) -> Experiment
         *sections, field = name.strip().split(".")
         target = document
         for depth, section in enumerate(sections):
-            if not isinstance(target.get(section), dict):
-                raise unknown(".".join(["a setting", *sections[:depth]]), section, target)
+            if section not in target:
+                raise unknown("a setting", section, target)
             target = target[section]
+            if not isinstance(target, dict):
+                name = ".".join(sections[: depth + 1])
+                raise InputError(f"a setting must exist: {name!r} has no settings of its own. Received: {assignment!r}")
         if field not in target:
             raise unknown("a setting" + "".join(f" of {s}" for s in sections), field, target)
         target[field] = value

@@ -143,7 +143,8 @@ def _apply(node: Node, maps: list[_Map]) -> tuple[_Map, int, int]:
     if node.kind == "Concatenate":
         shape = (*shape[:-1], sum(m.shape[-1] for m in maps))
     elif node.kind == "Flatten":
-        shape = (math.prod(shape),)
+        # What reads all places together sees what they see together.
+        field, shape = field + (shape[0] - 1) * step, (math.prod(shape),)
     elif node.kind == "GlobalAveragePooling2D":
         field, shape = field + (shape[0] - 1) * step, shape[-1:]
     return _Map(shape, field, step), 0, 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from affnet_tf.errors import InputError
+from affnet_tf.errors import InputError, unknown
 from affnet_tf.models.nodes import Node, mfl_nodes, microfeat_nodes, walk
 
 __all__ = ["MFL", "MICRoFeat"]
@@ -64,6 +64,10 @@ class MICRoFeat(_Block):
     ) -> None:
         if not kernels or any(k < 1 or k % 2 == 0 for k in kernels):
             raise InputError(f"kernels must be odd and positive, one for each stream. Received: {kernels!r}")
+        if not widths or any(w < 1 for w in widths):
+            raise InputError(f"widths must be positive, one for each stage. Received: {widths!r}")
+        if normalise not in ("after_exchange", "before_exchange"):
+            raise unknown("normalise", normalise, ("after_exchange", "before_exchange"))
         super().__init__(microfeat_nodes(kernels, widths, depthwise, exchange, normalise), **options)
         self._arguments = {
             "kernels": list(kernels),
@@ -101,6 +105,8 @@ class MFL(_Block):
     ) -> None:
         if not taps or any(tap not in ("before", "after") for tap in taps):
             raise InputError(f"taps must be among 'before' and 'after', at least one. Received: {taps!r}")
+        if len(tap_channels) != 2 or min(tap_channels) < 1:
+            raise InputError(f"tap_channels must be two positive numbers. Received: {tap_channels!r}")
         super().__init__(mfl_nodes(channels, taps, tap_channels, dense), **options)
         self._arguments = {
             "channels": channels,

@@ -102,8 +102,6 @@ def mfl_nodes(channels: int, taps: Sequence[str], tap_channels: Sequence[int], d
 
 def nodes(config: ModelConfig, classes: int) -> list[Node]:
     """The whole network as one list of stock layers, in the order of computation."""
-    if classes < 2:
-        raise InputError(f"a network must have at least 2 classes. Received: {classes}")
     before, after = around_blocks(config, classes)
     blocks = [
         before,
@@ -123,6 +121,8 @@ def nodes(config: ModelConfig, classes: int) -> list[Node]:
 
 def around_blocks(config: ModelConfig, classes: int) -> tuple[list[Node], list[Node]]:
     """What stands before MICRoFeat (centring, the stem) and after MFL (dropout, the classifier)."""
+    if classes < 2:
+        raise InputError(f"a network must have at least 2 classes. Received: {classes}")
     before = [Node("centre", "Rescaling", (INPUT,), {"scale": 2.0, "offset": -1.0})]
     if config.stem:
         options = {"filters": config.stem, "kernel_size": 3, "strides": 2, "padding": "same", "use_bias": False}

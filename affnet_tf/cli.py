@@ -196,6 +196,7 @@ def prepare(
     release: Annotated[
         str | None, typer.Option(help="cropped or raw; by default the cropped one if it is there.")
     ] = None,
+    magnify: Annotated[float, typer.Option(help="Factor of the Eulerian motion magnification; 0: none.")] = 0.0,
     workers: Annotated[int | None, typer.Option(help="Processes; by default one for each core.")] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop with code 2 at the first clip that cannot be used.")
@@ -224,7 +225,7 @@ def prepare(
     manifest = prepared.store.manifest
     row = (str(store), manifest["stored"], manifest["frames"], len(prepared.skipped), prepared.store.hash)
     console.result(
-        {**{key: manifest[key] for key in ("stored", "frames", "skipped", "hash", "settings")}, "path": str(store)},
+        {**{key: manifest[key] for key in ("stored", "frames", "skipped", "hash", "parts")}, "path": str(store)},
         ("", ("store", "clips", "frames", "skipped", "hash"), [row]),
     )
     return 1 if prepared.skipped else 0

@@ -11,7 +11,10 @@ from typing import Any
 from affnet_tf.datasets.forms import DatasetSpec, Release
 from affnet_tf.errors import InputError, unknown
 
-__all__ = ["FrameFolders", "contents", "find_release"]
+__all__ = ["SYNTHETIC_MARKER", "FrameFolders", "contents", "find_release"]
+
+# Stands in the root of a dataset whose people do not exist.
+SYNTHETIC_MARKER = "SYNTHETIC.txt"
 
 
 def contents(folder: Path, limit: int = 8) -> str:

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from affnet_tf.datasets.annotations import read_annotations
 from affnet_tf.datasets.clips import Clip, validate_clips
+from affnet_tf.datasets.folders import SYNTHETIC_MARKER
 from affnet_tf.errors import InputError
 from affnet_tf.files import atomic_write, read_json, write_json
 from affnet_tf.pipeline.crops import CropConfig, CroppedClip, crop_clip
@@ -36,7 +37,6 @@ from affnet_tf.pipeline.store import (
 __all__ = ["Prepared", "prepare", "prepare_dataset"]
 
 CLIPS_PER_SHARD = 32
-SYNTHETIC = "SYNTHETIC.txt"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +97,7 @@ def prepare_dataset(
         store,
         CropConfig(size=size, detector=detector, magnify=magnify),
         name=name,
-        synthetic=(Path(root) / SYNTHETIC).exists(),
+        synthetic=(Path(root) / SYNTHETIC_MARKER).exists(),
         left_out=[str(problem) for problem in errors],
         workers=workers or os.cpu_count() or 1,
         strict=strict,

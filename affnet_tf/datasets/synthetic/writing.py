@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from affnet_tf.datasets.folders import SYNTHETIC_MARKER
 from affnet_tf.datasets.synthetic.layouts import LAYOUTS, Layout, Row
 from affnet_tf.datasets.synthetic.paint import View
 from affnet_tf.datasets.synthetic.takes import Take, film, plan
@@ -91,6 +92,9 @@ def write_synthetic(
             lost = int(np.random.default_rng([seed, len(rows)]).integers(len(rows)))
             rows[lost] = dataclasses.replace(rows[lost], apex=None)
         LAYOUTS[dataset].write_sheet(root, rows)
+        (root / SYNTHETIC_MARKER).write_text(
+            f"People who do not exist: seed {seed}, difficulty {difficulty:g}.\n", encoding="utf-8"
+        )
     return out
 
 

@@ -16,6 +16,7 @@ from affnet_tf.export.convert import convert_motion, convert_network
 from affnet_tf.export.join import join
 from affnet_tf.export.recipes import RECIPES, Recipe, recipe
 from affnet_tf.export.representative import clips_showing
+from affnet_tf.export.signatures import in_float32
 from affnet_tf.export.verify import Verification, VerificationError, verify
 from affnet_tf.files import atomic_folder, read_json, write_json
 from affnet_tf.inference.runtime import LABELS_FILE, MODEL_FILE, RECIPE_FILE
@@ -89,6 +90,7 @@ def export(
     out = Path(out)
     if out.exists():
         _check_replaceable(out, force)
+    checkpoint = in_float32(checkpoint)
     clips, data = _clips(checkpoint, calibration, holdout)
     with atomic_folder(out, replace=force) as temporary:
         motion = convert_motion(checkpoint)

@@ -21,10 +21,10 @@ import tensorflow as tf
 from affnet_tf.errors import InputError
 from affnet_tf.inference.predictor import clip_motion_image
 from affnet_tf.inference.runtime import FRAMES, MOTION_IMAGE, PROBABILITIES
-from affnet_tf.models.affectivenet import CHANNELS, affectivenet, copy_weights
+from affnet_tf.models.affectivenet import affectivenet, copy_weights
 from affnet_tf.models.checkpoint import Checkpoint
 
-__all__ = ["Graph", "keras_classify", "keras_classify_clip", "motion_graph", "network_graph"]
+__all__ = ["Graph", "in_float32", "keras_classify", "keras_classify_clip", "motion_graph", "network_graph"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,13 +50,13 @@ def network_graph(checkpoint: Checkpoint) -> Graph:
     """
     if keras.backend.backend() != "tensorflow":
         raise InputError(f"export must run with KERAS_BACKEND=tensorflow. Received: {keras.backend.backend()}")
-    model = _float32(checkpoint)
+    model = in_float32(checkpoint).model
     size = checkpoint.config.model.input_size
 
     def classify(motion_image: Any) -> dict[str, Any]:
         return {PROBABILITIES: keras.ops.softmax(model(motion_image, training=False))}
 
-    return Graph(classify, tf.TensorSpec((1, size, size, CHANNELS), tf.float32, name=MOTION_IMAGE), model)
+    return Graph(classify, tf.TensorSpec((1, size, size, 3), tf.float32, name=MOTION_IMAGE), model)
 
 
 def motion_graph(checkpoint: Checkpoint) -> Graph:
@@ -66,7 +66,7 @@ def motion_graph(checkpoint: Checkpoint) -> Graph:
     def motion(frames: Any) -> dict[str, Any]:
         return {MOTION_IMAGE: clip_motion_image(frames, weights, size)}
 
-    shape = (1, None, checkpoint.frame_size, checkpoint.frame_size, CHANNELS)
+    shape = (1, None, checkpoint.frame_size, checkpoint.frame_size, 3)
     return Graph(motion, tf.TensorSpec(shape, tf.uint8, name=FRAMES), None)
 
 
@@ -83,10 +83,10 @@ def keras_classify_clip(checkpoint: Checkpoint, frames: np.ndarray) -> tuple[np.
     return keras_classify(checkpoint, image), image
 
 
-def _float32(checkpoint: Checkpoint) -> keras.Model:
-    """Mixed precision would leave casts in the graph that no phone runs."""
-    if all(layer.dtype_policy.name == "float32" for layer in checkpoint.model._flatten_layers()):
-        return checkpoint.model
+def in_float32(checkpoint: Checkpoint) -> Checkpoint:
+    """The same network under the float32 policy: mixed precision would leave operators in the graph that no phone runs."""
+    if {layer.dtype_policy.name for layer in checkpoint.model.layers} == {"float32"}:
+        return checkpoint
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
@@ -94,4 +94,4 @@ def _float32(checkpoint: Checkpoint) -> keras.Model:
     finally:
         keras.config.set_dtype_policy(policy)
     copy_weights(checkpoint.model, model)
-    return model
+    return dataclasses.replace(checkpoint, model=model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ class Predictor:
                 f"frames must be uint8 of shape (T, {self.frame_size}, {self.frame_size}, 3), T at least 2. "
                 f"Received: {frames.dtype} of shape {frames.shape}"
             )
-        if len(frames) > LONG_CLIP and self.weights is not None:
+        if len(frames) > LONG_CLIP and self.weights is not None and find_spec("keras"):
             image = _long_motion_image(frames, self.weights, self.input_size)
             return Prediction(self.labels, self.classify(image), image)
         probabilities, image = self.classify_clip(frames)
@@ -255,6 +256,8 @@ def clip_motion_image(frames: Any, weights: str, input_size: int) -> Any:
 def _resized(motion: Any, size: int) -> Any:
     if tuple(motion.shape[-3:-1]) == (size, size):
         return motion
+    if not find_spec("keras"):
+        raise InputError(f"to resize a motion image to {size}x{size}, install keras. Received: {tuple(motion.shape)}")
     import keras
 
     resized = keras.ops.image.resize(

@@ -11,6 +11,7 @@ PRESETS: dict[str, ExperimentConfig] = {
     "affectivenet": ExperimentConfig(),
     "affectivenet_edge": ExperimentConfig(
         model=ModelConfig(
+            input_size=96,
             stem=16,
             widths=(24, 32),
             depthwise=True,

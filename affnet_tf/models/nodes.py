@@ -167,8 +167,11 @@ def _stream_stage(
 ) -> str:
     options = {"kernel_size": kernel, "strides": 2, "padding": "same"}
     if depthwise:
-        nodes.append(Node(f"{prefix}_depthwise", "DepthwiseConv2D", (source,), {**options, "use_bias": False}))
-        source, options = nodes[-1].name, {"kernel_size": 1}
+        for name, size, stride in _depthwise_steps(kernel):
+            sized = {"kernel_size": size, "strides": stride, "padding": "same", "use_bias": False}
+            nodes.append(Node(f"{prefix}_{name}", "DepthwiseConv2D", (source,), sized))
+            source = nodes[-1].name
+        options = {"kernel_size": 1}
     if normalise == "before_exchange":
         if depthwise:
             return _conv_norm_relu(nodes, prefix, source, width, 1, 1)
@@ -176,3 +179,15 @@ def _stream_stage(
     nodes.append(Node(f"{prefix}_conv", "Conv2D", (source,), {"filters": width, **options}))
     nodes.append(Node(f"{prefix}_relu", "ReLU", (nodes[-1].name,)))
     return nodes[-1].name
+
+
+def _depthwise_steps(kernel: int) -> list[tuple[str, int, int]]:
+    """Name, kernel and stride of the depthwise convolutions that see as far as one k×k of stride 2.
+
+    Above 5×5 two small ones reach exactly as far (first + 2(second - 1) = k): integer kernels of phones have fast paths for
+    3×3 and 5×5 alone.
+    """
+    if kernel <= 5:
+        return [("depthwise", kernel, 2)]
+    first = 5 if (kernel - 5) % 4 == 0 else 3
+    return [("depthwise", first, 2), ("wider", (kernel - first) // 2 + 1, 1)]

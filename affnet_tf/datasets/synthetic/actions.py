@@ -21,7 +21,7 @@ __all__ = ["ACTION_UNITS", "Action", "Pull", "Shade", "action_field"]
 
 @dataclasses.dataclass(frozen=True)
 class Pull:
-    """Skin round a landmark moves ``by`` (outwards, downwards) and less around it, over ``size`` (standard deviations)."""
+    """Skin at a landmark moves ``by`` (outwards, downwards), and less around it: ``size`` is standard deviations."""
 
     landmark: str
     by: tuple[float, float]
@@ -30,7 +30,7 @@ class Pull:
 
 @dataclasses.dataclass(frozen=True)
 class Shade:
-    """Skin that bunches darkens: an elongated mark ``at`` (outwards, downwards) from a landmark, turned by ``angle``."""
+    """Skin that bunches darkens: a long mark ``at`` (outwards, downwards) from a landmark, turned by ``angle``."""
 
     landmark: str
     at: tuple[float, float]
@@ -61,12 +61,12 @@ ACTION_UNITS = MappingProxyType(
         1: Action(
             "inner brow raiser",
             (Pull("inner_brow", (0, -1), (0.16, 0.15)), Pull("forehead", (-0.1, -0.35), (0.25, 0.20))),
-            (Shade("inner_brow", (-0.02, -0.22), (0.15, 0.018), 4.0),),
+            (Shade("inner_brow", (0.02, -0.24), (0.12, 0.030), 3.5, -0.15),),
         ),
         2: Action(
             "outer brow raiser",
             (Pull("outer_brow", (0, -1), (0.20, 0.17)), Pull("mid_brow", (0, -0.55), (0.15, 0.15))),
-            (Shade("mid_brow", (0.10, -0.20), (0.17, 0.018), 3.5),),
+            (Shade("mid_brow", (0.10, -0.22), (0.13, 0.030), 3.0, 0.2),),
         ),
         4: Action(
             "brow lowerer",
@@ -208,13 +208,15 @@ def action_field(person: Person, unit: int, view: View) -> dict[str, np.ndarray]
         moved[..., :2] /= fastest
         moved[..., 2] /= fastest * view.unit
         for shade in action.shades:
-            at = person.landmark(shade.landmark, side) + (sign * shade.at[0], shade.at[1])
-            moved[..., 2] += np.float32(shade.depth / view.unit) * bump(x, y, tuple(at), shade.size, sign * shade.angle)
+            at = person.landmark(shade.landmark, side) + np.array([sign * shade.at[0], shade.at[1]])
+            # Older skin folds deeper.
+            depth = shade.depth * (0.35 + 0.45 * person.age) / view.unit
+            moved[..., 2] += np.float32(depth) * bump(x, y, tuple(at), shade.size, sign * shade.angle)
     return fields
 
 
 def _part(person: Person, parting: float, sign: int, x: np.ndarray, y: np.ndarray, moved: np.ndarray) -> None:
-    """Tear the field along the line between the lips: the upper lip stays, the lower one goes, and it is dark between."""
+    """Tear the field along the line between the lips: they go apart, and it is dark between them."""
     reach = np.clip(1 - np.square(x / np.float32(0.80 * person.mouth_width)), 0, 1)
     # Half the mouth belongs to either side; both together give the whole.
     half = np.float32(0.5) * (1 + np.tanh(sign * x / np.float32(0.08)))

@@ -84,7 +84,9 @@ def render_clip(
         if grey:
             frame = np.repeat((frame @ np.array([0.299, 0.587, 0.114], np.float32))[..., None], 3, -1)
         frames[t] = np.rint(np.clip(frame, 0, 255))
-    at_apex = sum((course[apex] * part for course, part in zip(courses, fields, strict=True)), np.zeros_like(fields[0]))
+    at_apex = np.zeros((view.height, view.width, 3), np.float32)
+    for course, part in zip(courses, fields, strict=True):
+        at_apex += np.float32(course[apex]) * part
     truth = Truth(
         onset=onset,
         apex=apex,
@@ -92,7 +94,7 @@ def render_clip(
         emotion=performance.emotion,
         action_units=performance.action_units,
         strength=profile(time, performance.apex, performance.hold),
-        displacement=at_apex[..., :2].astype(np.float32),
+        displacement=at_apex[..., :2],
         blinks=bool(nuisances.blink(seconds).any()),
     )
     return frames, truth
@@ -160,8 +162,8 @@ def _blink(person: Person, still: Portrait, fine: View, closing: float) -> np.nd
     picture = still.face.copy()
     for side in SIDES:
         upper, lower = eye_outline(person, side, closing)
-        left, top = np.floor(fine.pixels(np.minimum(upper.min(0), lower.min(0)) - (0.08, 0.18))).astype(int)
-        right, bottom = np.ceil(fine.pixels(lower.max(0) + (0.08, 0.10))).astype(int)
+        left, top = np.floor(fine.pixels(np.minimum(upper.min(0), lower.min(0)) - np.array([0.08, 0.18]))).astype(int)
+        right, bottom = np.ceil(fine.pixels(lower.max(0) + np.array([0.08, 0.10]))).astype(int)
         left, top = max(left, 0), max(top, 0)
         window = np.s_[top:bottom, left:right]
         x, y = (axis[window] for axis in fine.grid())

@@ -58,29 +58,30 @@ def paint_brows(person: Person, view: View, skin: np.ndarray) -> np.ndarray:
     """Eyebrows, hair by hair, over ``skin`` (linear RGB)."""
     p = person
     rng = np.random.default_rng([p.texture, 12])
-    colour = np.array(p.hair_colour, np.float32) * 0.9 + np.float32(0.004)
+    colour = np.array(p.hair_colour, np.float32) * 0.7 + np.float32(0.003)
     for side, sign in SIDES.items():
         inner, middle, outer = (p.landmark(name, side) for name in ("inner_brow", "mid_brow", "outer_brow"))
         spine = open_curve(np.stack([inner, 0.55 * inner + 0.45 * middle - (0, 0.018), middle, outer]), 24)
         t = np.linspace(0, 1, len(spine))
-        thick = p.brow_thick * np.clip(0.80 + 0.7 * t - 1.35 * t**2, 0.10, None)
-        hairs, under = [], []
-        for _ in range(190):
-            at = rng.uniform(0, 1) ** 1.05
-            k = int(at * (len(spine) - 1))
-            root = spine[k] + (0, thick[k] * np.clip(rng.normal(0.10, 0.42), -0.85, 0.85))
-            lean = np.deg2rad(np.interp(at, [0, 0.15, 0.45, 1], [80, 55, 25, -12]) + rng.normal(0, 9))
-            length = rng.uniform(0.06, 0.11) * (1 - 0.35 * at)
-            tip = root + length * np.array([sign * np.cos(lean), -np.sin(lean)])
-            hairs.append(np.stack([root, 0.5 * (root + tip) + (0, 0.1 * length), tip]))
-        body = np.concatenate(
-            [spine - np.stack([0 * t, thick * 0.62], -1), (spine + np.stack([0 * t, thick * 0.62], -1))[::-1]]
-        )
-        under = edge(distance(view, body), 0.045) * np.float32(0.42)
-        cover = np.maximum(strokes(view, hairs, 0.0085, 0.003) * np.float32(0.85), under)
-        cover = np.clip(cover * (0.55 + 0.45 * min(1.0, 0.4 + 8 * p.melanin + 0.4)), 0, 1)
+        thick = p.brow_thick * np.clip(0.72 + 0.85 * t - 1.42 * t**2, 0.10, None) * np.clip(0.45 + 5 * t, 0, 1)
+        hairs = [_brow_hair(rng, spine, thick, sign) for _ in range(300)]
+        rise = np.stack([0 * t, 0.60 * thick], -1)
+        body = distance(view, np.concatenate([spine - rise, (spine + rise)[::-1]]))
+        along = np.clip(np.abs(view.grid()[0] - inner[0]) / np.float32(0.16), 0.25, 1)
+        under = edge(body + 0.004, 0.036) * along * np.float32(0.78)
+        cover = 1 - (1 - under) * (1 - strokes(view, hairs, 0.0065, 0.003) * np.float32(0.72))
         skin = skin + cover[..., None] * (colour - skin)
     return skin
+
+
+def _brow_hair(rng: np.random.Generator, spine: np.ndarray, thick: np.ndarray, sign: int) -> np.ndarray:
+    at = rng.uniform(0, 1) ** 0.85
+    k = int(at * (len(spine) - 1))
+    root = spine[k] + (0, thick[k] * np.clip(rng.normal(0.08, 0.40), -0.7, 0.7))
+    lean = np.deg2rad(np.interp(at, [0, 0.15, 0.45, 1], [78, 52, 20, -14]) + rng.normal(0, 8))
+    length = rng.uniform(0.05, 0.085) * (1 - 0.35 * at)
+    tip = root + length * np.array([sign * np.cos(lean), -np.sin(lean)])
+    return np.stack([root, 0.5 * (root + tip) + (0, 0.1 * length), tip])
 
 
 def paint_lips(person: Person, view: View, x: np.ndarray, y: np.ndarray, skin: np.ndarray, noise: Noise) -> np.ndarray:
@@ -94,7 +95,7 @@ def paint_lips(person: Person, view: View, x: np.ndarray, y: np.ndarray, skin: n
     within = np.minimum(y - top, bottom - y)
     cover = edge(within - 0.004, 0.022) * edge(1.0 - np.abs(x) / np.float32(p.mouth_width) + 0.02, 0.08)
     grooves = noise.field(x, y, 0.013, 7.0)
-    red = np.array([1.0, 0.56, 0.58], np.float32) + (1 - p.lip_tint) * np.array([0.0, 0.2, 0.17], np.float32)
+    red = np.array([0.93, 0.50, 0.54], np.float32) + (1 - p.lip_tint) * np.array([0.0, 0.2, 0.17], np.float32)
     lips = skin * red * (0.92 + np.float32(0.05) * grooves * edge(within, 0.05))[..., None]
     lips = lips * (1 - 0.18 * (y < line))[..., None].astype(np.float32)
     picture = skin + (0.88 * cover)[..., None] * (lips - skin)
@@ -109,10 +110,10 @@ def paint_nostrils(person: Person, x: np.ndarray, y: np.ndarray, picture: np.nda
     """Nostrils and the crease round the wings, over ``picture`` (linear RGB)."""
     p = person
     side = np.abs(x)
-    hole = bump(side, y, (0.46 * p.nose_width, p.nose_tip + 0.088), (0.052, 0.022), -0.28)
-    wing = bump(side, y, (p.nose_width + 0.005, p.nose_tip + 0.035), (0.012, 0.055), 0.30)
+    hole = bump(side, y, (0.44 * p.nose_width, p.nose_tip + 0.088), (0.042, 0.018), -0.30)
+    wing = bump(side, y, (p.nose_width + 0.018, p.nose_tip + 0.035), (0.012, 0.050), 0.35)
     under = bump(x, y, (0, p.nose_tip + 0.135), (0.17, 0.040))
-    dark = np.clip(1.25 * hole, 0, 1) * 0.80 + 0.25 * wing + 0.16 * under
+    dark = np.clip(1.3 * hole, 0, 1) * 0.95 + 0.22 * wing + 0.10 * under
     return picture * np.exp(-dark[..., None] * np.array([1.5, 2.0, 2.1], np.float32))
 
 
@@ -173,7 +174,7 @@ def _lids(
     outer = strokes(view, [upper[10:]], 0.016, 0.006)
     dark = 0.80 * np.maximum(rim, outer) + 0.30 * strokes(view, lashes, 0.006, 0.003)
     dark = np.clip(dark + 0.30 * strokes(view, [lower[3:]], 0.010, 0.007), 0, 0.95)
-    bag = strokes(view, [lower + (0, 0.030)], 0.020, 0.018) * np.float32(0.10)
+    bag = strokes(view, [lower + np.array([0, 0.030])], 0.020, 0.018) * np.float32(0.10)
     ink = np.array([0.016, 0.010, 0.009], np.float32)
     picture = picture * np.exp(-(fold + bag)[..., None] * np.array([0.8, 1.15, 1.25], np.float32))
     waterline = strokes(view, [lower[2:-2]], 0.010, 0.004) * np.float32(0.0 if closed else 0.35)

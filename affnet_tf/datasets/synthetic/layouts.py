@@ -105,15 +105,18 @@ def _save(book: openpyxl.Workbook, path: Path) -> None:
     book.properties.created = epoch.replace(tzinfo=None)
     stream = io.BytesIO()
     book.save(stream)
-    with zipfile.ZipFile(stream) as dated, atomic_write(path) as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as plain:
-            for name in dated.namelist():
-                data = dated.read(name)
-                if name == "docProps/core.xml":
-                    data = re.sub(rb"(<dcterms:modified[^>]*>)[^<]*", rb"\g<1>2014-05-08T00:00:00Z", data)
-                info = zipfile.ZipInfo(name, (2014, 5, 8, 0, 0, 0))
-                info.compress_type = zipfile.ZIP_DEFLATED
-                plain.writestr(info, data)
+    with (
+        zipfile.ZipFile(stream) as dated,
+        atomic_write(path) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as plain,
+    ):
+        for name in dated.namelist():
+            data = dated.read(name)
+            if name == "docProps/core.xml":
+                data = re.sub(rb"(<dcterms:modified[^>]*>)[^<]*", rb"\g<1>2014-05-08T00:00:00Z", data)
+            info = zipfile.ZipInfo(name, (2014, 5, 8, 0, 0, 0))
+            info.compress_type = zipfile.ZIP_DEFLATED
+            plain.writestr(info, data)
 
 
 LAYOUTS = MappingProxyType({"casme2": Layout(200.0, False, (480, 640), _casme2_cropped, _casme2_raw, _casme2_sheet)})

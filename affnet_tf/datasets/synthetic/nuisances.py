@@ -27,7 +27,8 @@ class Nuisances:
     def __init__(self, seed: np.random.SeedSequence, *, difficulty: float = 1.0, seconds: float = 0.5) -> None:
         if not 0 <= difficulty <= 10:
             raise InputError(f"difficulty must lie in [0, 10]. Received: {difficulty!r}")
-        draw, noise, stray = seed.spawn(3)
+        # Not seed.spawn(), which counts its children: equal seeds must give equal nuisances each time.
+        draw, noise, stray = (np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, k)) for k in range(3))
         rng = np.random.default_rng(draw)
         self.difficulty = float(difficulty)
         # x, y, angle, log scale, light gain, light gradient along x and y, two strays.

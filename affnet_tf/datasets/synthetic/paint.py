@@ -1,4 +1,4 @@
-"""The painter's tools: where a picture lies in face space, smooth shapes, and noise that belongs to a place on the face."""
+"""The painter's tools: where a picture lies in face space, smooth shapes, and noise that stays in its place."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ PROTOTYPES = MappingProxyType(
 
 @dataclasses.dataclass(frozen=True)
 class Move:
-    """One action unit on one side: it peaks at ``peak`` face units, at ``apex`` (0 onset, 1 offset) of the expression."""
+    """One action unit on one side: it peaks with ``peak`` face units, at ``apex`` (0 is the onset, 1 the offset)."""
 
     unit: int
     side: str
@@ -121,7 +121,7 @@ def perform(
     prototype = PROTOTYPES[emotion]
     units = _units(rng, prototype, difficulty)
     low, high = np.log(peak)
-    strength = np.exp(rng.uniform(low, high)) * expressive * 1.6 / (1 + 0.6 * difficulty)
+    strength = np.exp(rng.uniform(low, high)) * expressive * 1.4 / (1 + 0.4 * difficulty)
     apex = rng.uniform(0.32, 0.58)
     spread = min(difficulty, 2.0)
     uneven = np.exp(rng.normal(0, 0.16 * spread))

@@ -99,15 +99,17 @@ def illuminate(person: Person, colour: np.ndarray, z: np.ndarray, unit: float, n
 
 def _nose(p: Person, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     side = np.abs(x)
-    t = _ramp(y, -0.12, p.nose_tip)
-    width = p.bridge * (1.0 + 0.65 * t)
-    height = p.nose_height * (0.25 + 0.75 * t**1.25)
-    ends = edge(y + 0.22, 0.18) * edge(p.nose_tip + 0.075 - y, 0.055)
-    nose = height * np.exp(-0.5 * np.abs(x / width) ** 2.3) * ends
-    nose += 0.30 * p.nose_height * bump(x, y, (0, p.nose_tip - 0.01), (0.105, 0.085))
-    wing = p.nose_width - 0.075
-    nose += 0.42 * p.nose_height * bump(side, y, (wing, p.nose_tip + 0.015), (0.070, 0.068), 0.3)
-    nose -= 0.10 * p.nose_height * bump(side, y, (p.nose_width + 0.03, p.nose_tip), (0.035, 0.08), 0.3)
+    t = _ramp(y, -0.15, p.nose_tip)
+    width = p.bridge * (1.05 + 0.45 * t)
+    height = p.nose_height * (0.30 + 0.62 * t**1.2)
+    ends = edge(y + 0.25, 0.20) * edge(p.nose_tip + 0.085 - y, 0.075)
+    nose = height * np.exp(-0.5 * np.abs(x / width) ** 2.2) * ends
+    nose += 0.34 * p.nose_height * bump(x, y, (0, p.nose_tip - 0.015), (0.115, 0.095))
+    wing = p.nose_width - 0.070
+    ball = edge(1 - np.square((side - wing) / 0.105) - np.square((y - p.nose_tip - 0.02) / 0.100), 0.85)
+    nose = np.maximum(nose, 0.55 * p.nose_height * ball) + 0.22 * p.nose_height * ball
+    nose += 0.16 * p.nose_height * bump(x, y, (0, p.nose_tip + 0.10), (0.035, 0.05))
+    nose -= 0.16 * p.nose_height * bump(side, y, (p.nose_width + 0.035, p.nose_tip - 0.01), (0.035, 0.085), 0.3)
     return nose
 
 
@@ -118,7 +120,7 @@ def _mouth(p: Person, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     z = 0.060 * bump(x, y, (0, p.mouth), (0.42, 0.22))
     above = (y - (line - 0.50 * p.upper_lip)) / np.float32(0.45 * p.upper_lip)
     below = (y - (line + 0.48 * p.lower_lip)) / np.float32(0.44 * p.lower_lip)
-    z += 0.024 * inside * np.exp(-0.5 * above**2) + 0.036 * inside * np.exp(-0.5 * below**2)
+    z += 0.030 * inside * np.exp(-0.5 * above**2) + 0.044 * inside * np.exp(-0.5 * below**2)
     z -= 0.022 * np.sqrt(inside) * np.exp(-np.abs(y - line) / 0.018)
     z -= 0.020 * bump(side, y, (p.mouth_width + 0.01, p.mouth), (0.035, 0.04))
     top = p.nose_tip + 0.12

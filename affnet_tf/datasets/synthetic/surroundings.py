@@ -55,14 +55,17 @@ def paint_behind(person: Person, view: View, skin: np.ndarray, noise: Noise) -> 
     )
     cloth = cloth * (1 - 0.5 * np.exp(-np.abs(y - collar - 0.07) / 0.02))[..., None]
     picture = picture + edge(y - collar, 0.018)[..., None] * (cloth - picture)
-    for side, sign in SIDES.items():
-        del side
+    for sign in SIDES.values():
         centre = (sign * (p.cheek + 0.055), 0.30)
         ear = edge(1 - np.square((x - centre[0]) / 0.125) - np.square((y - centre[1]) / 0.33), 0.16)
         hollow = 0.45 * bump(x, y, (centre[0] + 0.02 * sign, 0.27), (0.035, 0.17)) + 0.35 * bump(
             x, y, (centre[0] - 0.06 * sign, 0.33), (0.03, 0.10)
         )
-        flesh = skin * (0.72 - 0.45 * hollow)[..., None] * np.array([1.05, 0.90, 0.88], np.float32)
+        flesh = (
+            skin
+            * (0.62 - 0.16 * edge(np.abs(x - centre[0]) - 0.05, 0.07) - 0.40 * hollow)[..., None]
+            * np.array([1.0, 0.88, 0.86], np.float32)
+        )
         picture = picture + ear[..., None] * (flesh - picture)
     return picture
 
@@ -71,29 +74,45 @@ def paint_hair(person: Person, view: View, picture: np.ndarray, noise: Noise) ->
     """Hair over ``picture`` (lit, linear RGB): crown, temples, and for some a fringe."""
     p = person
     x, y = view.grid()
-    wisp = 0.035 * noise.field(x, y, 0.06, 2.0) + 0.020 * noise.field(x, y, 0.022, 3.0)
-    side = np.abs(x)
-    line = (
-        p.hairline + 0.10 * np.exp(-np.square(x / 0.16)) * (p.age - 0.3) + 0.42 * np.clip(side - 0.42, 0, None) ** 1.2
-    )
-    line = line + 2.6 * np.clip(side - 0.80, 0, None)
-    swept = 0.34 + 0.16 * np.cos(4 * (x - p.parting)) - 0.30 * np.exp(-np.square((x - p.parting) / 0.16))
-    line = line + p.fringe * swept * edge(0.95 - side, 0.25)
-    crown = line - y
+    wisp = 0.018 * noise.field(x, y, 0.09, 1.5) + 0.010 * noise.field(x, y, 0.02, 4.0)
+    crown = _hair_line(p, x) - y
     shell = distance(view, _hair_shell(p))
-    cover = np.minimum(edge(crown + wisp, 0.045), edge(shell + wisp, 0.045))
+    body = np.minimum(edge(crown + wisp - 0.03, 0.055), edge(shell + wisp, 0.050))
+    cover = 1 - (1 - body) * (1 - 0.75 * strokes(view, _loose_hairs(p), 0.0065, 0.002))
     flow = np.arctan2(x - np.float32(p.parting * 0.6), -(y + 0.4)) * np.float32(0.75)
     reach = np.sqrt(np.square(x - np.float32(p.parting * 0.6)) + np.square(y + 0.4))
     strand = 0.55 * noise.field(flow, reach * 0.22, 0.012) + 0.45 * noise.field(flow + 0.05 * reach, reach * 0.2, 0.035)
-    gloss = np.exp(-np.square((reach - 0.95 - 0.05 * strand) / 0.16))
+    gloss = np.exp(-np.square((reach - 0.95 - 0.05 * strand) / 0.16)) * np.clip(0.8 + 0.5 * strand, 0, 2)
     tone = np.clip(0.75 + 0.30 * strand, 0.15, 2) * (0.55 + 0.45 * edge(crown, 0.12))
-    hair = (
-        np.array(p.hair_colour, np.float32) * tone[..., None]
-        + (0.035 * gloss * np.clip(0.8 + 0.5 * strand, 0, 2))[..., None]
-    )
-    shadow = cv2.GaussianBlur(cover, (0, 0), max(0.055 * view.unit, 0.3)) * (1 - cover)
+    hair = np.array(p.hair_colour, np.float32) * (tone + 0.9 * gloss)[..., None] + (0.014 * gloss)[..., None]
+    shadow = cv2.GaussianBlur(body, (0, 0), max(0.055 * view.unit, 0.3)) * (1 - body)
     picture = picture * (1 - 0.45 * shadow)[..., None]
     return picture + cover[..., None] * (hair - picture)
+
+
+def _hair_line(p: Person, x: np.ndarray) -> np.ndarray:
+    """y below which the forehead is bare."""
+    side = np.abs(x)
+    line = p.hairline + 0.10 * np.exp(-np.square(x / 0.16)) * (p.age - 0.3)
+    line = line + 0.42 * np.clip(side - 0.42, 0, None) ** 1.2 + 2.6 * np.clip(side - 0.80, 0, None)
+    swept = 0.34 + 0.16 * np.cos(4 * (x - p.parting)) - 0.30 * np.exp(-np.square((x - p.parting) / 0.16))
+    return line + p.fringe * swept * edge(0.95 - side, 0.25)
+
+
+def _loose_hairs(p: Person) -> list[np.ndarray]:
+    """Single hairs that break up the edge of the hair over the forehead."""
+    rng = np.random.default_rng([p.texture, 13])
+    hairs = []
+    for x in rng.uniform(-0.98, 0.98, 420):
+        root = np.array([x, float(_hair_line(p, np.float64(x)))])
+        away = np.sign(x - 0.6 * p.parting) * (0.25 + 0.5 * abs(x))
+        fall = np.array([away, 0.9]) if p.fringe else np.array([away, -1.0])
+        length = rng.uniform(0.04, 0.13) * (0.7 if p.fringe else 1.0)
+        root[1] += rng.normal(-0.015, 0.022)
+        start = root - length * fall if p.fringe else root
+        bend = rng.normal(0, 0.012, 2)
+        hairs.append(np.stack([start, start + 0.5 * length * fall + bend, start + length * fall + 2.5 * bend]))
+    return hairs
 
 
 def spectacles(person: Person, view: View) -> np.ndarray | None:
@@ -118,7 +137,7 @@ def spectacles(person: Person, view: View) -> np.ndarray | None:
         )
         rims.append(np.array([(sign * 0.905, -0.02), (sign * (p.cheek + 0.03), -0.05)]))
     rims.append(np.array([(-0.155, 0.02), (-0.06, -0.035), (0.06, -0.035), (0.155, 0.02)]))
-    cover = np.clip(strokes(view, rims, 0.028, 0.003), 0, 1) * np.float32(0.93)
+    cover = np.clip(strokes(view, rims, 0.020, 0.003), 0, 1) * np.float32(0.93)
     colour = cover[..., None] * np.array([0.018, 0.017, 0.018], np.float32) + (0.05 * glow)[..., None]
     return np.concatenate([colour, np.maximum(cover, 0.04 * glow)[..., None]], -1).astype(np.float32)
 

@@ -1,0 +1,337 @@
+"""People who do not exist: they move as FACS says, hide no label in their looks, and lie on disk as CASME II does."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+
+import cv2
+import numpy as np
+import openpyxl
+import pytest
+
+from affnet_tf.datasets import synthetic
+from affnet_tf.datasets.synthetic import ACTION_UNITS, PROTOTYPES, View, film, perform, plan, write_synthetic
+from affnet_tf.datasets.synthetic.camera import render_clip, timing
+from affnet_tf.datasets.synthetic.nuisances import Nuisances
+from affnet_tf.datasets.synthetic.performance import Move, Performance, profile
+from affnet_tf.datasets.synthetic.portrait import SUPERSAMPLE, portrait
+from affnet_tf.datasets.synthetic.takes import person
+from affnet_tf.errors import InputError
+from affnet_tf.files import numbered_images
+
+FULL = View.cropped((340, 280))
+SMALL = View.cropped((85, 70))
+
+# unit: the landmark that FACS watches, and the way it goes (outwards, downwards); 0 is not checked.
+FACS = {
+    1: ("inner_brow", (0, -1)),
+    2: ("outer_brow", (0, -1)),
+    4: ("inner_brow", (-1, 1)),
+    5: ("upper_lid", (0, -1)),
+    6: ("cheek", (0, -1)),
+    7: ("lower_lid", (0, -1)),
+    9: ("nose_wing", (0, -1)),
+    10: ("upper_lip", (0, -1)),
+    12: ("mouth_corner", (1, -1)),
+    14: ("mouth_corner", (1, 0)),
+    15: ("mouth_corner", (0, 1)),
+    17: ("chin", (0, -1)),
+    20: ("mouth_corner", (1, 0)),
+    23: ("mouth_corner", (-1, 0)),
+    24: ("lower_lip", (0, -1)),
+    25: ("lower_lip", (0, 1)),
+    26: ("chin", (0, 1)),
+}
+
+
+def quiet(number: int = 0) -> Nuisances:
+    return Nuisances(np.random.SeedSequence(number), difficulty=0.0)
+
+
+def show(*moves: Move, seconds: float = 0.3) -> Performance:
+    return Performance("others", moves, seconds, apex=0.5, hold=0.2, lead=0.07, tail=0.07)
+
+
+def optical_flow(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (before, after)]
+    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    dis.setFinestScale(0)
+    return dis.calc(*grey, None)
+
+
+def around(field: np.ndarray, who: synthetic.Person, landmark: str, side: str, reach: int = 5) -> np.ndarray:
+    x, y = np.round(FULL.pixels(who.landmark(landmark, side))).astype(int)
+    return field[y - reach : y + reach + 1, x - reach : x + reach + 1].mean((0, 1))
+
+
+@pytest.mark.parametrize("unit", ACTION_UNITS)
+def test_each_action_unit_moves_the_way_that_facs_says(unit):
+    who = person(3, 1)
+    frames, truth = render_clip(
+        who, show(Move(unit, "L", 0.03, 0.5), Move(unit, "R", 0.03, 0.5)), FULL, quiet(), fps=30
+    )
+    flow = optical_flow(frames[truth.onset], frames[truth.apex])
+    landmark, way = FACS[unit]
+    for side, outwards in (("L", 1), ("R", -1)):
+        seen = around(flow, who, landmark, side) * (outwards, 1)
+        for measured, wanted in zip(seen, way, strict=True):
+            assert not wanted or measured * wanted > 0.4, (side, seen)
+
+
+@pytest.mark.parametrize(("unit", "landmark"), [(2, "outer_brow"), (12, "mouth_corner"), (15, "mouth_corner")])
+def test_the_truth_is_what_optical_flow_measures_and_a_side_moves_alone(unit, landmark):
+    who = person(3, 1)
+    frames, truth = render_clip(who, show(Move(unit, "L", 0.03, 0.5)), FULL, quiet(), fps=30)
+    flow = optical_flow(frames[truth.onset], frames[truth.apex])
+    assert np.linalg.norm(truth.displacement, axis=-1).max() == pytest.approx(0.03 * FULL.unit, rel=0.25)
+    assert around(flow, who, landmark, "L") == pytest.approx(around(truth.displacement, who, landmark, "L"), abs=0.6)
+    assert np.linalg.norm(around(flow, who, landmark, "R")) < 0.3
+    assert np.linalg.norm(around(flow, who, landmark, "L")) > 1.2
+    # The subject's left is on the picture's right.
+    assert FULL.pixels(who.landmark(landmark, "L"))[0] > FULL.width / 2
+
+
+def test_parting_lips_uncover_the_dark_of_the_mouth():
+    who = person(3, 1)
+    moves = [Move(25, side, 0.03, 0.5) for side in "LR"]
+    frames, truth = render_clip(who, show(*moves), FULL, quiet(), fps=30)
+    x, y = np.round(FULL.pixels(who.landmark("mouth"))).astype(int)
+    window = np.s_[:, y - 8 : y + 9, x - 3 : x + 4]
+    dark = (frames[window].mean(-1) < 70).mean((1, 2))
+    assert dark[truth.apex] > dark[truth.onset] + 0.08
+
+
+def test_the_face_is_neutral_at_the_onset_whatever_will_be_shown():
+    clips = [film(5, 2, 0, emotion, view=SMALL, difficulty=0, fps=60) for emotion in PROTOTYPES]
+    for frames, truth in clips:
+        np.testing.assert_array_equal(frames[truth.onset], clips[0][0][clips[0][1].onset])
+        np.testing.assert_array_equal(frames[0], frames[truth.onset])
+        np.testing.assert_array_equal(frames[-1], frames[truth.offset])
+        assert truth.strength[truth.onset] == truth.strength[truth.offset] == 0
+        assert np.abs(frames[truth.apex].astype(int) - frames[truth.onset]).max() > 20
+    other, truth = film(5, 3, 0, "happiness", view=SMALL, difficulty=0, fps=60)
+    assert np.abs(other[truth.onset].astype(int) - clips[0][0][0]).mean() > 8
+
+
+def test_nuisances_know_nothing_of_the_label():
+    still = dataclasses.replace(show(), seconds=0.3)
+    entropy = np.random.SeedSequence(7, spawn_key=(2, 1, 4))
+    first, _ = render_clip(person(5, 1), still, SMALL, Nuisances(entropy), fps=60)
+    again, _ = render_clip(person(5, 1), dataclasses.replace(still, emotion="fear"), SMALL, Nuisances(entropy), fps=60)
+    np.testing.assert_array_equal(first, again)
+    assert Nuisances(entropy).pose(SMALL, 0.0) == pytest.approx(np.eye(2, 3), abs=1e-12)
+    assert np.abs(Nuisances(entropy).pose(SMALL, 0.2) - np.eye(2, 3)).max() > 1e-3
+    assert not Nuisances(entropy).stray_course(0.0).any()
+
+
+def test_amplitudes_are_a_micro_expressions():
+    peaks = []
+    for number, emotion in itertools.product(range(12), ("happiness", "disgust", "surprise", "others")):
+        performance = perform(np.random.default_rng([number, 1]), emotion)
+        assert 0.12 <= performance.seconds <= 0.5
+        onset, apex, offset, count = timing(performance, 200)
+        assert 24 <= offset - onset <= 100
+        assert 0 < onset < apex < offset < count - 1
+        _, truth = render_clip(person(1, 1), performance, SMALL, quiet(), fps=10)
+        full = sum(np.float32(move.peak) for move in performance.moves) / len(performance.moves) * FULL.unit
+        peaks.append(full)
+        assert np.linalg.norm(truth.displacement, axis=-1).max() <= 7 * SMALL.unit / FULL.unit
+    assert 0.5 < min(peaks) < 1.6
+    assert 2.5 < max(peaks) < 6
+    assert 1.2 < np.median(peaks) < 3.2
+
+
+def test_an_expression_rises_holds_and_decays():
+    time = np.linspace(-0.5, 1.5, 401)
+    course = profile(time, 0.4, 0.2)
+    assert not course[(time <= 0) | (time >= 1)].any()
+    assert course[np.abs(time - 0.4) < 0.04] == pytest.approx(1)
+    assert (np.diff(course[time <= 0.4]) >= 0).all()
+    assert (np.diff(course[time >= 0.4]) <= 0).all()
+
+
+def what_it_shows(units: set[int]) -> str:
+    """A decision list, written from the coding tables and not from the prototypes' cores."""
+    if units & {9, 10}:
+        return "disgust"
+    if 20 in units:
+        return "fear"
+    if 2 in units:
+        return "surprise"
+    if 1 in units:
+        return "sadness"
+    if units & {15, 17}:
+        return "repression"
+    return "happiness" if 12 in units else "others"
+
+
+@pytest.mark.parametrize("difficulty", [0.0, 1.0, 3.0])
+def test_an_incomplete_expression_still_shows_its_emotion(difficulty):
+    words = ("happiness", "disgust", "repression", "surprise", "sadness", "fear", "others")
+    for emotion, number in itertools.product(words, range(80)):
+        performance = perform(np.random.default_rng(number), emotion, difficulty=difficulty)
+        units = {move.unit for move in performance.moves}
+        assert what_it_shows(units) == emotion
+        if not difficulty:
+            assert tuple(sorted(units)) in {tuple(sorted(way)) for way in PROTOTYPES[emotion].ways}
+
+
+def test_difficulty_buries_the_signal():
+    ratios = []
+    for difficulty in (0.25, 0.5, 1.0, 2.0):
+        signal = noise = 0.0
+        for number in range(4):
+            performance = perform(np.random.default_rng([number, 9]), "surprise", difficulty=difficulty)
+            nuisances = Nuisances(np.random.SeedSequence([number, 8]), difficulty=difficulty)
+            shown, truth = render_clip(person(1, 1), performance, SMALL, nuisances, fps=30)
+            still, _ = render_clip(person(1, 1), dataclasses.replace(performance, moves=()), SMALL, nuisances, fps=30)
+            signal += np.square(shown[truth.apex].astype(float) - still[truth.apex]).mean()
+            noise += np.square(still[truth.apex].astype(float) - still[truth.onset]).mean()
+        ratios.append(signal / noise)
+    assert ratios == sorted(ratios, reverse=True)
+    assert ratios[0] > 8 * ratios[-1]
+
+
+def test_a_blink_closes_the_eyes():
+    blinking = next(
+        n for k in range(50) if (n := Nuisances(np.random.SeedSequence(k))).blink(np.linspace(0, 0.4, 99)).max() == 1
+    )
+    blinking.difficulty = 0.0  # the blink alone
+    who = dataclasses.replace(person(1, 1), glasses=False)
+    frames, truth = render_clip(who, show(seconds=0.5), FULL, blinking, fps=100)
+    assert truth.blinks
+    course = blinking.blink((np.arange(len(frames)) - truth.onset) / 100)
+    shut = frames[int(course.argmax())]
+    for side in "LR":
+        x, y = np.round(FULL.pixels(who.landmark("pupil", side))).astype(int)
+        assert portrait(who, FULL).face[SUPERSAMPLE * y, SUPERSAMPLE * x].mean() < 60
+        assert shut[y, x].mean() > 90
+    np.testing.assert_array_equal(shut[250:], frames[truth.onset][250:])
+
+
+def test_a_bigger_picture_shows_the_same_person():
+    who = person(2, 4)
+    big, small = (portrait(who, View.cropped(size)).face for size in ((170, 140), (85, 70)))
+    shrunk = cv2.resize(big, small.shape[1::-1], interpolation=cv2.INTER_AREA)
+    assert np.corrcoef(shrunk.ravel(), small.ravel())[0, 1] > 0.97
+
+
+def test_grey_frames_have_equal_channels():
+    frames, _ = film(0, 1, 0, "happiness", view=SMALL, fps=30, grey=True)
+    assert frames.dtype == np.uint8
+    assert frames.shape[1:] == (85, 70, 3)
+    np.testing.assert_array_equal(frames[..., 0], frames[..., 2])
+
+
+def test_labels_are_shared_out_evenly():
+    for takes in (plan(0, 6, 12), plan(3, 5, 8)):
+        for _, group in itertools.groupby(takes, lambda take: take.subject):
+            words = [take.emotion for take in group]
+            negative = len(words) - sum(words.count(word) for word in ("happiness", "surprise", "others"))
+            counts = [words.count("happiness"), words.count("surprise"), words.count("others"), negative]
+            assert max(counts) == min(counts) == len(words) / 4
+    assert {take.emotion for take in plan(0, 8, 12)} == {
+        "happiness", "disgust", "repression", "surprise", "sadness", "fear", "others"
+    }  # fmt: skip
+    assert {take.emotion for take in plan(0, 2, 4, ("fear", "tense"))} == {"fear", "tense"}
+
+
+@pytest.fixture(scope="module")
+def forged(tmp_path_factory):
+    root = tmp_path_factory.mktemp("forged") / "casme2"
+    seen = []
+    result = write_synthetic(
+        root, subjects=3, clips=8, size=(40, 34), workers=1, progress=lambda done, total: seen.append((done, total))
+    )
+    assert result == root
+    assert seen == [(done, 24) for done in range(1, 25)]
+    return root
+
+
+def test_the_workbook_has_the_releases_quirks(forged):
+    book = openpyxl.load_workbook(forged / "CASME2-coding-20140508.xlsx")
+    assert len(book.worksheets) == 3
+    assert all(sheet.max_row == 1 and sheet["A1"].value is None for sheet in book.worksheets[1:])
+    header, *rows = book.worksheets[0].iter_rows(values_only=True)
+    assert header == (
+        "Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None, "Action Units", "Estimated Emotion"
+    )  # fmt: skip
+    assert len(rows) == 24
+    assert {row[0] for row in rows} == {"01", "02", "03"}
+    assert len({(row[0], row[1]) for row in rows}) == 24
+    assert [row[4] for row in rows].count("/") == 1
+    assert all(row[2] is None and row[6] is None for row in rows)
+    for row in rows:
+        assert re.fullmatch(r"EP\d\d_\d\df", row[1])
+        assert re.fullmatch(r"[LR]?\d+(\+[LR]?\d+)*", str(row[7]))
+        assert row[3] < row[5]
+        assert row[4] == "/" or row[3] < row[4] < row[5]
+    assert {type(row[7]) for row in rows} == {int, str}
+
+
+def test_the_frames_lie_where_the_release_has_them(forged):
+    sheet = openpyxl.load_workbook(forged / "CASME2-coding-20140508.xlsx").worksheets[0]
+    assert {path.name for path in forged.iterdir()} == {"Cropped", "CASME2-coding-20140508.xlsx"}
+    for subject, name, _, onset, _, offset, *_ in sheet.iter_rows(min_row=2, values_only=True):
+        found = numbered_images(forged / "Cropped" / f"sub{subject}" / name)
+        numbers = list(found)
+        assert numbers == list(range(numbers[0], numbers[-1] + 1))
+        assert numbers[0] < onset
+        assert offset < numbers[-1]
+        assert 24 <= offset - onset <= 100
+        assert found[onset].name == f"reg_img{onset}.jpg"
+        assert cv2.imread(str(found[onset])).shape == (40, 34, 3)
+
+
+def test_the_bytes_depend_on_the_arguments_alone(tmp_path):
+    def contents(name, **options):
+        root = write_synthetic(tmp_path / name, subjects=2, clips=2, size=(40, 34), raw=True, **options)
+        return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+    alone, shared, other = contents("a", workers=1), contents("b", workers=2), contents("c", workers=1, seed=1)
+    assert alone == shared
+    assert alone.keys() != other.keys() or alone != other
+    raw = next(path for path in (tmp_path / "a").rglob("CASME2_RAW_selected/sub01/*/img*.jpg"))
+    assert cv2.imread(str(raw)).shape == (56, 78, 3)
+    cropped = tmp_path / "a" / "Cropped" / "sub01" / raw.parent.name / f"reg_{raw.name}"
+    assert cropped.exists()
+
+
+def test_an_interrupted_writing_leaves_nothing(tmp_path):
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_synthetic(tmp_path / "out", subjects=1, clips=2, size=(40, 34), workers=1, progress=stop)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dataset": "casme22"}, "Did you mean 'casme2'"),
+        ({"subjects": 0}, "subjects"),
+        ({"clips": 1.5}, "clips"),
+        ({"seed": -1}, "seed"),
+        ({"difficulty": -0.1}, "difficulty"),
+        ({"difficulty": float("nan")}, "difficulty"),
+        ({"size": (340,)}, "size"),
+        ({"size": (8, 8)}, "size"),
+        ({"workers": 0}, "workers"),
+        ({"labels": ("hapiness",)}, "Did you mean 'happiness'"),
+        ({"labels": ()}, "labels"),
+    ],
+)
+def test_bad_arguments_are_named(tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        write_synthetic(tmp_path / "out", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path):
+    (tmp_path / "precious.txt").write_text("mine")
+    with pytest.raises(InputError, match="empty or absent"):
+        write_synthetic(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]

@@ -26,6 +26,7 @@ __all__ = ["Prepared", "Store", "StoredClip", "open_store", "prepare"]
 
 FORMAT = 1
 CLIPS_PER_SHARD = 32
+CLIPS = "clips.csv"
 MANIFEST = "manifest.json"
 PLAN = "plan.json"
 COLUMNS = ("dataset", "subject", "clip_id", "emotion", "length", "onset", "apex", "offset", "fps", "aus")
@@ -101,12 +102,13 @@ def prepare(
         progress: called with (clips done, clips in all).
 
     Raises:
-        InputError: no clips; the folder holds a store of other clips or settings, or something else; with ``strict``,
-            a clip that cannot be used; without it, if no clip at all can be used.
+        InputError: no clips, or one twice; the folder holds a store of other clips or settings, or something else; with
+            ``strict``, a clip that cannot be used; without it, if no clip at all can be used.
     """
     path = Path(path)
     if not clips:
         raise InputError("a store must be made of at least one clip. Received: none")
+    _check_unique(clips)
     plan = _plan(clips, settings)
     _check_plan(path, plan)
     path.mkdir(parents=True, exist_ok=True)
@@ -116,6 +118,9 @@ def prepare(
     names = [f"clips-{i:05d}-of-{len(batches):05d}" for i in range(len(batches))]
     pending = [i for i, name in enumerate(names) if not (path / f"{name}.json").exists()]
     done = len(clips) - sum(len(batches[i]) for i in pending)
+    skipped = [line for i, name in enumerate(names) if i not in pending for line in _part(path, name)["skipped"]]
+    if strict and skipped:
+        raise InputError(skipped[0])
     todo = [clip for i in pending for clip in batches[i]]
     results = _crop_all(todo, settings, workers)
     try:
@@ -151,13 +156,16 @@ def open_store(path: str | os.PathLike) -> Store:
             f"a store must be a folder that affnet prepare wrote. Received: {str(path)!r} without {MANIFEST}"
         )
     manifest = read_json(path / MANIFEST)
-    if manifest.get("format") != FORMAT:
-        raise InputError(f"store {str(path)!r} must be of format {FORMAT}. Received: {manifest.get('format')!r}")
+    found = manifest.get("format") if isinstance(manifest, dict) else manifest
+    if found != FORMAT:
+        raise InputError(f"{MANIFEST} of store {str(path)!r} must be of format {FORMAT}. Received: {found!r}")
     for name, entry in manifest["shards"].items():
         size = (path / name).stat().st_size if (path / name).exists() else None
         if size != entry["bytes"]:
             raise InputError(f"shard {str(path / name)!r} must have {entry['bytes']} bytes. Received: {size}")
-    with open(path / "clips.csv", newline="", encoding="utf-8") as file:
+    if not (path / CLIPS).is_file():
+        raise InputError(f"store {str(path)!r} must have {CLIPS}. Received: none")
+    with open(path / CLIPS, newline="", encoding="utf-8") as file:
         clips = tuple(_read_row(row) for row in csv.DictReader(file))
     shards = tuple(str(path / name) for name in manifest["shards"])
     return Store(path, clips, shards, manifest["settings"]["size"], manifest)
@@ -167,6 +175,14 @@ def _plan(clips: Sequence[Clip], settings: CropConfig) -> dict[str, Any]:
     rows = [[c.dataset, c.subject, c.clip_id, c.emotion, c.onset, c.apex, c.offset, c.fps, list(c.aus)] for c in clips]
     digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
     return {"format": FORMAT, "settings": dataclasses.asdict(settings), "clips": len(clips), "clips_sha256": digest}
+
+
+def _check_unique(clips: Sequence[Clip]) -> None:
+    seen: set[tuple[str, str]] = set()
+    for clip in clips:
+        if clip.key in seen:
+            raise InputError(f"a store must have each clip once. Received: {clip.dataset} {clip.clip_id!r} twice")
+        seen.add(clip.key)
 
 
 def _check_plan(path: Path, plan: dict[str, Any]) -> None:
@@ -263,7 +279,7 @@ def _read_row(row: dict[str, str]) -> StoredClip:
 
 
 def _finish(path: Path, plan: dict[str, Any], names: Sequence[str], left_out: Sequence[str]) -> Store:
-    parts = {f"{name}.tfrecord": read_json(path / f"{name}.json") for name in names}
+    parts = {f"{name}.tfrecord": _part(path, name) for name in names}
     rows = [row for part in parts.values() for row in part["clips"]]
     skipped = [*left_out, *(line for part in parts.values() for line in part["skipped"])]
     if not rows:
@@ -272,7 +288,7 @@ def _finish(path: Path, plan: dict[str, Any], names: Sequence[str], left_out: Se
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    with atomic_write(path / "clips.csv") as file:
+    with atomic_write(path / CLIPS) as file:
         file.write(text.getvalue().encode())
     shards = {name: {key: part[key] for key in ("bytes", "sha256")} for name, part in parts.items()}
     contents = json.dumps([shards, text.getvalue()]).encode()
@@ -286,6 +302,11 @@ def _finish(path: Path, plan: dict[str, Any], names: Sequence[str], left_out: Se
     }
     write_json(path / MANIFEST, manifest)
     return open_store(path)
+
+
+def _part(path: Path, name: str) -> dict[str, Any]:
+    """What a finished shard holds and what was left out of it."""
+    return read_json(path / f"{name}.json")
 
 
 def _sha256(path: Path) -> str:

@@ -87,7 +87,12 @@ def uf1_interval(
 
     Returns:
         (low, high) of the percentile interval.
+
+    Raises:
+        InputError: there are no predictions.
     """
+    if not predictions.rows:
+        raise InputError("predictions must hold at least one clip. Received: none")
     classes = len(predictions.labels)
     people: dict[tuple[str, str], np.ndarray] = {}
     for row in predictions.rows:

@@ -78,31 +78,42 @@ def read_predictions(path: str | os.PathLike) -> Predictions:
     """Read what ``write_predictions`` wrote.
 
     Raises:
-        InputError: the file or a column is missing, a label is unknown, a probability is not one, or a clip occurs twice.
+        InputError: the file or a column is missing, a label is unknown, a probability is not one, ``y_pred`` is not the
+            most probable label, or a clip occurs twice.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"predictions file must exist. Received: {str(path)!r}")
-    with open(path, newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        names = reader.fieldnames or []
-        labels = tuple(name[2:] for name in names if name.startswith("p_"))
-        missing = [name for name in COLUMNS if name not in names]
-        if missing or len(labels) < 2:
-            raise InputError(
-                f"{str(path)!r} must have columns {', '.join(COLUMNS)} and two or more p_<label>. Received: {names}"
-            )
-        return Predictions(labels, tuple(_row(path, number, row, labels) for number, row in enumerate(reader, 2)))
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:  # spreadsheets begin a file with a byte-order mark
+            reader = csv.DictReader(file)
+            names, lines = list(reader.fieldnames or []), list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{str(path)!r} must be a CSV file in UTF-8. Received: {error}") from None
+    labels = tuple(name[2:] for name in names if name.startswith("p_"))
+    missing = [name for name in COLUMNS if name not in names]
+    if missing or len(labels) < 2 or len(set(names)) < len(names):
+        raise InputError(
+            f"{str(path)!r} must have columns {', '.join(COLUMNS)} and two or more p_<label>, each once. Received: {names}"
+        )
+    return Predictions(labels, tuple(_row(path, number, row, labels) for number, row in enumerate(lines, 2)))
 
 
 def _row(path: Path, number: int, row: dict[str, str], labels: Sequence[str]) -> Prediction:
     place = f"{str(path)!r} line {number}"
     if row["y_true"] not in labels:
         raise InputError(f"{place}: y_true must be one of {', '.join(labels)}. Received: {row['y_true']!r}")
+    if None in row:
+        raise InputError(f"{place}: must have as many cells as there are columns. Received: {row[None]} in addition")
     probabilities = _probabilities(place, [row[f"p_{label}"] for label in labels])
-    return Prediction(
+    read = Prediction(
         row["dataset"], row["clip_id"], row["subject"], row["fold"], labels.index(row["y_true"]), probabilities
     )
+    if row["y_pred"] != labels[read.label]:
+        raise InputError(
+            f"{place}: y_pred must be the most probable label, {labels[read.label]!r}. Received: {row['y_pred']!r}"
+        )
+    return read
 
 
 def _probabilities(place: str, cells: Iterable[str | None]) -> tuple[float, ...]:

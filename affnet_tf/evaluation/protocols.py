@@ -28,7 +28,7 @@ class Fold:
     """One split of the clips.
 
     Attributes:
-        name: unique within the protocol, such as ``casme2-sub01``.
+        name: unique within the protocol and fit for a file, such as ``casme2-sub01``.
         train: keys of the clips that the weights are fitted to.
         validation: keys of clips of *training* subjects that are held out to choose an epoch or a temperature.
         test: keys of the clips that are predicted.
@@ -64,7 +64,7 @@ def loso(clips: Sequence[HasSubject], validation: float = 0.0, seed: int = 0) ->
         test = [clip for clip in clips if (clip.dataset, clip.subject) == (dataset, subject)]
         others = [clip for clip in clips if (clip.dataset, clip.subject) != (dataset, subject)]
         train, held_out = hold_out_subjects(others, validation, seed)
-        folds.append(Fold(f"{dataset}-{subject}", train, held_out, _keys(test)))
+        folds.append(Fold(_fold_name(dataset, subject), train, held_out, _keys(test)))
     return folds
 
 
@@ -85,6 +85,15 @@ def hold_out_subjects(clips: Sequence[HasSubject], share: float, seed: int) -> t
         _keys(clip for clip in clips if (clip.dataset, clip.subject) not in chosen),
         _keys(clip for clip in clips if (clip.dataset, clip.subject) in chosen),
     )
+
+
+def _fold_name(dataset: str, subject: str) -> str:
+    """``dataset-subject``; what would make two names one, or a path of a name, is escaped as in URLs."""
+    return f"{_escape(dataset, '-')}-{_escape(subject)}"
+
+
+def _escape(text: str, more: str = "") -> str:
+    return "".join(f"%{ord(c):02X}" if c in '%/\\:*?"<>|' + more or c < " " else c for c in text)
 
 
 def _keys(clips: Iterable[HasSubject]) -> tuple[Key, ...]:

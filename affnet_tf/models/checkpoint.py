@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fnmatch
+import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -27,12 +28,13 @@ WEIGHTS = "model.weights.h5"
 # Which field of the config decides the shape of a layer, by the layer's name.
 _FIELDS = {
     "stem_*": "model.stem",
-    "stage*_depthwise": "model.kernels or model.widths",
-    "stage*": "model.kernels, model.widths or model.depthwise",
-    "last_*": "model.last_channels",
-    "*_reduce_*": "model.tap_channels",
+    "stage*_depthwise": "model.depthwise, model.kernels or model.widths",
+    "stage*_exchange": "model.exchange",
+    "stage*": "model.kernels, model.widths, model.depthwise or model.normalise",
+    "last_*": "model.last_channels or model.taps",
+    "*_reduce_*": "model.tap_channels, model.taps or model.mfl",
     "*_project": "model.input_size, model.tap_channels or model.dense",
-    "logits": "labels or model.dense",
+    "logits": "labels, model.dense or model.mfl",
 }
 
 
@@ -91,12 +93,7 @@ def load_checkpoint(folder: str | os.PathLike) -> Checkpoint:
     folder = Path(folder)
     if not is_checkpoint(folder):
         raise InputError(f"a checkpoint must be a folder with {CONFIG} and {WEIGHTS}. Received: {str(folder)!r}")
-    document = read_json(folder / CONFIG)
-    missing = {"config", "labels", "frame_size", "shapes"} - set(document)
-    if missing:
-        raise InputError(
-            f"{CONFIG} of checkpoint {str(folder)!r} must have {', '.join(sorted(missing))}. Received: none"
-        )
+    document = _document(folder)
     config = ExperimentConfig.from_json(document["config"])
     labels = tuple(document["labels"])
     with _float32():
@@ -120,22 +117,43 @@ def versions() -> dict[str, str]:
     return found
 
 
+def _document(folder: Path) -> dict[str, Any]:
+    document = read_json(folder / CONFIG)
+    place = f"{CONFIG} of checkpoint {str(folder)!r}"
+    if not isinstance(document, dict):
+        raise InputError(f"{place} must be an object. Received: {document!r}")
+    kinds = {"config": dict, "labels": list, "frame_size": int, "shapes": dict}
+    missing = sorted(set(kinds) - set(document))
+    if missing:
+        raise InputError(f"{place} must have {', '.join(missing)}. Received: none")
+    for name, kind in kinds.items():
+        if not isinstance(document[name], kind):
+            raise InputError(f"{place} must have a {kind.__name__} as {name}. Received: {document[name]!r}")
+    return document
+
+
 def _shapes(model: keras.Model) -> dict[str, list[list[int]]]:
+    """The shapes of every layer's weights in the order of computation; additions are listed too, as the wiring."""
     layers = (layer for outer in model.layers for layer in getattr(outer, "sublayers", [outer]))
-    return {layer.name: [list(weight.shape) for weight in layer.weights] for layer in layers if layer.weights}
+    return {
+        layer.name: [list(weight.shape) for weight in layer.weights]
+        for layer in layers
+        if layer.weights or isinstance(layer, keras.layers.Add)
+    }
 
 
 def _compare(stored: Mapping[str, Any], built: Mapping[str, Any], folder: Path) -> None:
-    for name in [*built, *stored]:
+    for theirs, ours in itertools.zip_longest(stored, built):
+        name = theirs if ours is None or (theirs is not None and theirs not in built) else ours
         if stored.get(name) != built.get(name):
             raise InputError(
                 f"checkpoint {str(folder)!r}: layer {name!r} must have the shapes that {_field(name)} gives, "
-                f"{built.get(name)}. Received: {stored.get(name)}"
+                f"{built.get(name, 'no such layer')}. Received: {stored.get(name, 'no such layer')}"
             )
 
 
 def _field(layer: str) -> str:
-    return next(field for pattern, field in _FIELDS.items() if fnmatch.fnmatch(layer, pattern))
+    return next((field for pattern, field in _FIELDS.items() if fnmatch.fnmatch(layer, pattern)), "its config")
 
 
 def _reason(error: Exception) -> str:

@@ -80,6 +80,9 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Endless batches of augmented motion images; the same for the same arguments, however they are interrupted.
 
+    TensorFlow mixes its global seed into the order of the clips, so ``keras.utils.set_random_seed`` must have been called
+    with the same seed too. A dataset is for one pass: a second pass over the same object has another order.
+
     Args:
         clips: what ``read_clips`` gave.
         labels: label index by the clip's row in the store; clips that are not named are left out.
@@ -107,7 +110,7 @@ def training_batches(
 
     chosen = clips.filter(lambda row, frames, flow: label_of.lookup(row) >= 0)
     if not temporal:
-        chosen = chosen.map(pooled, deterministic=True).cache()
+        chosen = chosen.map(pooled).cache()
     chosen = chosen.shuffle(len(labels), seed=seed, reshuffle_each_iteration=True).repeat()
     chosen = tf.data.Dataset.zip(tf.data.Dataset.counter(), chosen).skip(skip * config.train.batch_size)
 

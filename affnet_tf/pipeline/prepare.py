@@ -134,12 +134,13 @@ def prepare(
         progress: called with (clips done, clips in all).
 
     Raises:
-        InputError: no clips; the folder holds other clips or settings under that name, or something else; with
+        InputError: no clips, or one twice; the folder holds other clips or settings under that name, or something else; with
             ``strict``, a clip that cannot be used; without it, if no clip at all can be used.
     """
     folder = local(path)
     if not clips:
         raise InputError("a store must be made of at least one clip. Received: none")
+    _check_unique(clips)
     part = name or clips[0].dataset
     plan = _plan(clips, settings, synthetic, left_out)
     _check_plan(folder, part, plan)
@@ -149,6 +150,8 @@ def prepare(
     names = _shard_names(part, len(clips))
     pending = [i for i, shard in enumerate(names) if not (folder / f"{shard}.json").exists()]
     done = len(clips) - sum(len(batches[i]) for i in pending)
+    if strict and (known := _skipped(folder, [shard for i, shard in enumerate(names) if i not in pending])):
+        raise InputError(known[0])
     results = _crop_all([clip for i in pending for clip in batches[i]], settings, workers)
     try:
         for i in pending:
@@ -165,6 +168,14 @@ def prepare(
         results.close()
     _finish(folder)
     return Prepared(open_store(path), (*left_out, *_skipped(folder, names)))
+
+
+def _check_unique(clips: Sequence[Clip]) -> None:
+    seen: set[tuple[str, str]] = set()
+    for clip in clips:
+        if clip.key in seen:
+            raise InputError(f"a store must have each clip once. Received: {clip.dataset} {clip.clip_id!r} twice")
+        seen.add(clip.key)
 
 
 def _plan(clips: Sequence[Clip], settings: CropConfig, synthetic: bool, left_out: Sequence[str]) -> dict[str, Any]:

@@ -104,6 +104,8 @@ def open_store(path: str | os.PathLike) -> Store:
         size = tf.io.gfile.stat(shard).length if tf.io.gfile.exists(shard) else None
         if size != entry["bytes"]:
             raise InputError(f"shard {shard!r} must have {entry['bytes']} bytes. Received: {size}")
+    if not tf.io.gfile.exists(f"{path}/{CLIPS}"):
+        raise InputError(f"store {path!r} must have {CLIPS}. Received: none")
     with tf.io.gfile.GFile(f"{path}/{CLIPS}") as file:
         clips = tuple(_read_row(row) for row in csv.DictReader(file))
     return Store(path, clips, tuple(f"{path}/{name}" for name in manifest["shards"]), manifest["size"], manifest)

@@ -270,7 +270,7 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
 
 
 def _fold_file(out: Path, fold: Fold) -> Path:
-    return out / "folds" / f"{fold.name.replace(os.sep, '_')}.json"
+    return out / "folds" / f"{fold.name}.json"
 
 
 def _pool(out: Path, data: _Data, folds: Sequence[Fold]) -> Evaluation:

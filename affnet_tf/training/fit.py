@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ class Trainer:
             weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
             jit_compile=jit_compile,
         )
-        optimizer.build(model.trainable_variables)
+        # Not the optimizer from above: under mixed_float16 it is wrapped in one that scales the loss.
+        model.optimizer.build(model.trainable_variables)
         self._initial = _values(self._variables())
 
     def reset(self) -> None:
@@ -166,16 +168,16 @@ class _State(keras.callbacks.Callback):
         """Take up the state file, if there is one; return the number of epochs that are done."""
         if self._path is None or not self._path.exists():
             return 0
-        with np.load(self._path, allow_pickle=False) as saved:
-            count = int(saved["count"])
-            shapes = [tuple(variable.shape) for variable in self._variables]
-            if count != len(shapes) or any(saved[f"now{i}"].shape != shape for i, shape in enumerate(shapes)):
-                raise InputError(f"training state {str(self._path)!r} must be of this network. Received: other shapes")
-            _assign(self._variables, [saved[f"now{i}"] for i in range(count)])
-            if "best0" in saved:
-                self._best = [saved[f"best{i}"] for i in range(count)]
-            self._progress = _Progress(int(saved["epoch"]), float(saved["best"]), int(saved["best_epoch"]))
-            self.history = {name[8:]: saved[name].tolist() for name in saved if name.startswith("history_")}
+        saved = self._read()
+        count = int(saved["count"])
+        shapes = [tuple(variable.shape) for variable in self._variables]
+        if count != len(shapes) or any(saved[f"now{i}"].shape != shape for i, shape in enumerate(shapes)):
+            raise InputError(f"training state {str(self._path)!r} must be of this network. Received: other shapes")
+        _assign(self._variables, [saved[f"now{i}"] for i in range(count)])
+        if "best0" in saved:
+            self._best = [saved[f"best{i}"] for i in range(count)]
+        self._progress = _Progress(int(saved["epoch"]), float(saved["best"]), int(saved["best_epoch"]))
+        self.history = {name[8:]: saved[name].tolist() for name in saved if name.startswith("history_")}
         self.stopped = self._out_of_patience()
         return self._progress.epoch
 
@@ -196,6 +198,15 @@ class _State(keras.callbacks.Callback):
         """Set the variables to those of the best epoch, if one was asked for."""
         if self._best is not None:
             _assign(self._variables, self._best)
+
+    def _read(self) -> dict[str, np.ndarray]:
+        try:
+            with np.load(self._path, allow_pickle=False) as saved:
+                return dict(saved)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(
+                f"training state {str(self._path)!r} must be whole; without it, training begins anew. Received: {error}"
+            ) from None
 
     def _out_of_patience(self) -> bool:
         waited = self._progress.epoch - 1 - self._progress.best_epoch

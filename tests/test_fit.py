@@ -1,0 +1,346 @@
+import itertools
+import math
+import os
+
+import keras
+import numpy as np
+import pytest
+from small import SMALL, images
+
+from affnet_tf.config import TrainConfig, replace
+from affnet_tf.errors import InputError
+from affnet_tf.models.affectivenet import affectivenet
+from affnet_tf.training.fit import Trainer, balanced_weights
+
+CONFIG = TrainConfig(epochs=4, batch_size=4, learning_rate=1e-2)
+NETWORK = replace(SMALL, widths=(4,), tap_channels=(2, 4))
+STEPS = 2
+TRACES: list[int] = []
+
+
+class Counting(keras.layers.Layer):
+    """Passes its input on; its Python code runs once for each trace."""
+
+    def call(self, inputs):
+        TRACES.append(1)
+        return inputs
+
+
+class Killed(keras.callbacks.Callback):
+    """Stands for a kill after an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+def network(dropout: float = 0.5) -> keras.Model:
+    keras.utils.set_random_seed(7)
+    return affectivenet(replace(NETWORK, dropout=dropout), 3)
+
+
+def batches(skip: int = 0, seed: int = 0):
+    """Endless batches; the n-th one is the same however it is reached."""
+    number = skip
+    while True:
+        rng = np.random.default_rng((seed, number))
+        x = rng.random((4, 32, 32, 3), np.float32)
+        labels = rng.integers(0, 3, 4)
+        x[np.arange(4), :, :, labels] *= 0.3
+        yield x, np.eye(3, dtype=np.float32)[labels], rng.uniform(0.5, 2, 4).astype(np.float32)
+        number += 1
+
+
+def weights(model) -> list[np.ndarray]:
+    return [np.array(w) for w in model.get_weights()]
+
+
+def equal(ours, theirs) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.fixture(scope="module")
+def trainer() -> Trainer:
+    """Fits in this module share one compiled step; every test resets it first."""
+    return Trainer(network(), CONFIG, STEPS)
+
+
+@pytest.fixture(scope="module")
+def reference(trainer):
+    """The weights, optimizer state and history of an uninterrupted fit."""
+    trainer.reset()
+    history = trainer.fit(batches)
+    return weights(trainer.model), [np.array(v) for v in trainer.model.optimizer.variables], history
+
+
+@pytest.fixture(scope="module")
+def restarted() -> Trainer:
+    """What a process that is started again would make."""
+    return Trainer(network(), CONFIG, STEPS)
+
+
+def test_reset_gives_the_same_start_and_the_same_second_fit(trainer, reference):
+    fresh = Trainer(network(), CONFIG, STEPS)
+    trainer.reset()
+    assert equal(weights(fresh.model), weights(trainer.model))
+    states = [[np.array(v) for v in t.model.optimizer.variables] for t in (fresh, trainer)]
+    assert equal(*states)
+    assert not equal(weights(trainer.model), reference[0]), "a fit must change something"
+    history = trainer.fit(batches)
+    assert equal(weights(trainer.model), reference[0])
+    assert equal([np.array(v) for v in trainer.model.optimizer.variables], reference[1])
+    assert history == reference[2]
+    assert len(history["loss"]) == len(history["accuracy"]) == CONFIG.epochs
+
+
+def test_the_fit_learns():
+    trainer = Trainer(network(dropout=0.0), replace(CONFIG, epochs=15), STEPS)
+    history = trainer.fit(lambda skip: (next(batches(i % 2)) for i in itertools.count(skip)))
+    assert history["loss"][-1] < 0.75 * history["loss"][0]
+    assert history["accuracy"][-1] == 1
+
+
+def test_dropout_differs_from_step_to_step_and_returns_on_reset(trainer):
+    states = [v for v in trainer.model.variables if "seed" in v.path]
+    assert states, "the generator of dropout must be among the variables that reset sets"
+    trainer.reset()
+    start = [np.array(v) for v in states]
+    trainer.fit(batches)
+    assert not equal(start, [np.array(v) for v in states])
+    trainer.reset()
+    assert equal(start, [np.array(v) for v in states])
+
+
+def test_the_second_fit_is_not_traced_again():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.GlobalAveragePooling2D()(Counting()(inputs))
+    trainer = Trainer(keras.Model(inputs, keras.layers.Dense(3)(x)), TrainConfig(epochs=2, batch_size=4), STEPS)
+
+    def small(skip):
+        return ((x[:, :8, :8], y, w) for x, y, w in batches(skip))
+
+    validation = (images(6, 8), np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1, 2]])
+    TRACES.clear()
+    trainer.fit(small, validation)
+    trainer.model.predict_on_batch(validation[0][:4])
+    first = len(TRACES)
+    assert first > 0
+    for _ in range(2):
+        trainer.reset()
+        trainer.fit(small, validation)
+        trainer.model.predict_on_batch(validation[0][:4])
+    assert len(TRACES) == first
+
+
+@pytest.mark.parametrize("killed", [0, 2])
+def test_interrupted_and_resumed_it_ends_with_the_same_weights(trainer, restarted, reference, tmp_path, killed):
+    state = tmp_path / "state.npz"
+    trainer.reset()
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(batches, state=state, callbacks=[Killed(killed)])
+    assert os.listdir(tmp_path) == ["state.npz"]
+    restarted.reset()
+    keras.utils.set_random_seed(999)
+    skipped = []
+
+    def resumed(skip):
+        skipped.append(skip)
+        return batches(skip)
+
+    history = restarted.fit(resumed, state=state)
+    assert skipped == [(killed + 1) * STEPS]
+    assert equal(weights(restarted.model), reference[0])
+    assert equal([np.array(v) for v in restarted.model.optimizer.variables], reference[1])
+    assert history == reference[2]
+
+
+def test_a_finished_state_is_not_trained_on(trainer, reference, tmp_path):
+    trainer.reset()
+    trainer.fit(batches, state=tmp_path / "state.npz")
+    trainer.reset()
+    history = trainer.fit(lambda skip: pytest.fail("no epoch is left"), state=tmp_path / "state.npz")
+    assert equal(weights(trainer.model), reference[0])
+    assert history == reference[2]
+
+
+def test_a_state_of_another_network_is_refused(trainer, tmp_path):
+    trainer.reset()
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(batches, state=tmp_path / "state.npz", callbacks=[Killed(0)])
+    other = Trainer(affectivenet(replace(NETWORK, dense=9), 3), CONFIG, STEPS)
+    with pytest.raises(InputError, match=r"training state .*state\.npz' must be of this network"):
+        other.fit(batches, state=tmp_path / "state.npz")
+
+
+@pytest.mark.parametrize("keep", [0, 100, 5000])
+def test_a_damaged_state_is_refused(trainer, tmp_path, keep):
+    trainer.reset()
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(batches, state=tmp_path / "state.npz", callbacks=[Killed(0)])
+    data = (tmp_path / "state.npz").read_bytes()
+    (tmp_path / "state.npz").write_bytes(data[:keep])
+    with pytest.raises(InputError, match=r"training state .*state\.npz' must be whole"):
+        trainer.fit(batches, state=tmp_path / "state.npz")
+
+
+class Planted(keras.callbacks.Callback):
+    """Sets the classifier to a known quality at the end of each epoch's training, before validation."""
+
+    def __init__(self, biases) -> None:
+        super().__init__()
+        self.biases = biases
+        self.seen: list[list[np.ndarray]] = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == STEPS - 1:
+            epoch = len(self.seen)
+            kernel, bias = self.model.get_layer("logits").weights
+            kernel.assign(np.zeros(kernel.shape))
+            bias.assign(np.float32(self.biases[epoch]))
+            self.seen.append(weights(self.model))
+
+
+# Validation clips are all of class 0: the more the classifier says 0, the better. Epoch 1 is the best.
+BIASES = [(1, 0, 0), (3, 0, 0), (2, 0, 0), (0, 9, 0), (0, 0, 0), (0, 0, 0)]
+VALIDATION = (images(5, 32), np.eye(3, dtype=np.float32)[[0] * 5])
+PATIENT = replace(CONFIG, epochs=6, patience=2, validation=0.2)
+
+
+@pytest.fixture(scope="module")
+def patient() -> Trainer:
+    return Trainer(network(), PATIENT, STEPS)
+
+
+def test_patience_keeps_the_best_epoch_by_validation_loss(patient, tmp_path):
+    patient.reset()
+    planted = Planted(BIASES)
+    history = patient.fit(batches, VALIDATION, callbacks=[planted])
+    assert len(history["val_loss"]) == 4, "epochs 2 and 3 are no better than 1"
+    assert int(np.argmin(history["val_loss"])) == 1
+    assert equal(weights(patient.model), planted.seen[1])
+
+
+def test_an_epoch_that_is_best_on_other_data_is_not_taken(patient):
+    """Class 1 is what a test subject shows; epoch 3 is perfect for it, and must not be chosen."""
+    patient.reset()
+    planted = Planted(BIASES)
+    patient.fit(batches, VALIDATION, callbacks=[planted])
+    other = VALIDATION[0]
+    scores = []
+    for saved in planted.seen:
+        patient.model.set_weights(saved)
+        scores.append(float(np.mean(np.argmax(patient.model.predict_on_batch(other), axis=-1) == 1)))
+    assert scores == [0, 0, 0, 1]
+    patient.reset()
+    planted = Planted(BIASES)
+    patient.fit(batches, VALIDATION, callbacks=[planted])
+    assert equal(weights(patient.model), planted.seen[1])
+    assert not equal(weights(patient.model), planted.seen[3])
+
+
+def test_without_patience_the_last_epoch_stays(trainer):
+    trainer.reset()
+    planted = Planted(BIASES)
+    history = trainer.fit(batches, VALIDATION, callbacks=[planted])
+    assert len(history["val_loss"]) == 4
+    assert equal(weights(trainer.model), planted.seen[3])
+
+
+@pytest.mark.parametrize("killed", [1, 2, 3])
+def test_patience_outlives_an_interruption(patient, tmp_path, killed):
+    patient.reset()
+    planted = Planted(BIASES)
+    with pytest.raises(KeyboardInterrupt):
+        patient.fit(batches, VALIDATION, state=tmp_path / "s.npz", callbacks=[planted, Killed(killed)])
+    patient.reset()
+    history = patient.fit(batches, VALIDATION, state=tmp_path / "s.npz", callbacks=[planted])
+    assert len(history["val_loss"]) == 4
+    assert equal(weights(patient.model), planted.seen[1])
+
+
+def test_mixed_float16_can_be_reset():
+    """Its optimizer is wrapped to scale the loss, and has variables of its own."""
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        trainer = Trainer(network(), replace(CONFIG, epochs=1), STEPS)
+        start = weights(trainer.model)
+        trainer.fit(batches)
+        first = weights(trainer.model)
+        trainer.reset()
+        assert equal(weights(trainer.model), start)
+        trainer.fit(batches)
+        assert equal(weights(trainer.model), first)
+        assert not equal(start, first)
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def test_balanced_weights_by_hand():
+    """6 clips, 3 classes: 4, 1 and 1 of them; 6 / (3 * 4) = 0.5, 6 / (3 * 1) = 2."""
+    np.testing.assert_allclose(balanced_weights([0, 0, 0, 0, 1, 2], 3), [0.5, 2, 2])
+    np.testing.assert_allclose(balanced_weights([0, 0, 2, 2], 3), [1, 0, 1])
+    np.testing.assert_allclose(balanced_weights([1], 2), [0, 1])
+    labels = np.random.default_rng(0).integers(0, 4, 50)
+    assert balanced_weights(labels, 4)[labels].mean() == pytest.approx(1)
+    assert balanced_weights(labels, 4).dtype == np.float32
+
+
+def learning_rates(config: TrainConfig, steps: int) -> list[float]:
+    trainer = Trainer(keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)]), config, steps)
+    rates = []
+    for step in range(config.epochs * steps + 1):
+        trainer.model.optimizer.iterations.assign(step)
+        rates.append(float(trainer.model.optimizer.learning_rate))
+    return rates
+
+
+def test_schedule():
+    peak = 0.2
+    rates = learning_rates(TrainConfig(epochs=10, learning_rate=peak, warmup=0.1), 10)
+    assert rates[0] == pytest.approx(0.01 * peak)
+    assert rates[5] == pytest.approx((0.01 + 0.99 * 0.5) * peak)
+    assert rates[10] == pytest.approx(peak)
+    assert max(rates) == rates[10]
+    assert rates[55] == pytest.approx((0.01 + 0.99 * 0.5) * peak, rel=1e-5), "half-way down the cosine"
+    third = 10 + 30
+    assert rates[third] == pytest.approx((0.01 + 0.99 * (1 + math.cos(math.pi / 3)) / 2) * peak, rel=1e-5)
+    assert rates[100] == pytest.approx(0.01 * peak)
+
+
+def test_schedule_without_warmup():
+    rates = learning_rates(TrainConfig(epochs=2, learning_rate=0.5, warmup=0), 5)
+    assert rates[0] == pytest.approx(0.5)
+    assert rates == sorted(rates, reverse=True)
+    assert rates[10] == pytest.approx(0.005)
+
+
+def test_weight_decay_spares_biases_and_normalisation():
+    """With no gradient at all, AdamW shrinks a weight by 1 - rate · decay; biases, gammas and betas stay as they are."""
+    config = TrainConfig(epochs=1, batch_size=4, learning_rate=0.5, warmup=0, weight_decay=0.1)
+    trainer = Trainer(network(), config, 1)
+    variables = trainer.model.trainable_variables
+    for variable in variables:
+        variable.assign(np.ones(variable.shape))
+    trainer.model.optimizer.apply([keras.ops.zeros(v.shape) for v in variables], variables)
+    assert {v.path.split("/")[-1] for v in variables} == {"kernel", "bias", "gamma", "beta"}
+    for variable in variables:
+        expected = 0.95 if variable.path.endswith("kernel") else 1.0
+        np.testing.assert_allclose(np.array(variable), expected, rtol=1e-6, err_msg=variable.path)
+
+
+def test_weights_of_clips_and_label_smoothing_enter_the_loss():
+    """The loss of the first step, by hand: mean over the clips of weighted, smoothed cross-entropy."""
+    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3)])
+    trainer = Trainer(model, TrainConfig(epochs=1, batch_size=4, label_smoothing=0.3), 1)
+    x, y, w = next(batches())
+    logits = np.array(model(x)).astype(np.float64)
+    log = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    losses = -((0.7 * y + 0.3 / 3) * log).sum(axis=1)
+    history = trainer.fit(batches)
+    assert history["loss"][0] == pytest.approx((losses * w).mean(), rel=1e-4)
+    assert history["loss"][0] != pytest.approx(losses.mean(), rel=1e-4)

@@ -1,0 +1,274 @@
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+from forged import SIZE, forge_clips
+
+from affnet_tf.config import AugmentConfig, ExperimentConfig, ModelConfig, MotionConfig, TrainConfig, replace
+from affnet_tf.errors import InputError
+from affnet_tf.imaging.motion import weights
+from affnet_tf.pipeline.crops import CropConfig
+from affnet_tf.pipeline.input import _gain, _sample, _warp, motion_images, read_clips, training_batches
+from affnet_tf.pipeline.store import open_store, prepare
+
+NONE = AugmentConfig(jitter=0, drop=0, shift=0, rotate=0, scale=0, flip=False, gain=0)
+CONFIG = ExperimentConfig(model=ModelConfig(input_size=28), train=TrainConfig(batch_size=3))
+PLAIN = replace(CONFIG, augment=NONE)
+LABELS = {0: 0, 1: 1, 3: 2, 4: 0, 6: 1}
+WEIGHTS = {0: 0.5, 1: 2.0, 3: 1.5, 4: 0.25, 6: 1.0}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    return prepare(forge_clips(root / "casme2"), root / "store", CropConfig(SIZE, "none")).store
+
+
+@pytest.fixture(scope="module")
+def clips(store):
+    return read_clips(store)
+
+
+@pytest.fixture(scope="module")
+def frames(clips) -> list[np.ndarray]:
+    return [frames for _, frames in clips.as_numpy_iterator()]
+
+
+def take(count: int, clips, config=CONFIG, seed=0, skip=0, labels=LABELS, weighing=WEIGHTS):
+    ds = training_batches(clips, labels, weighing, 3, config, seed, skip)
+    return list(itertools.islice(ds.as_numpy_iterator(), count))
+
+
+def same(ours, theirs) -> bool:
+    return all(np.array_equal(a, b) for x, y in zip(ours, theirs, strict=True) for a, b in zip(x, y, strict=True))
+
+
+def signed_motion(frames: np.ndarray) -> np.ndarray:
+    """Rank pooling in float64, by NumPy alone."""
+    return np.einsum("t,thwc->hwc", weights(len(frames)), frames.astype(np.float64))
+
+
+def stretched(motion: np.ndarray) -> np.ndarray:
+    return (motion - motion.min()) / (motion.max() - motion.min())
+
+
+def picture(frames: np.ndarray, size: int) -> np.ndarray:
+    """A motion image by NumPy and OpenCV alone."""
+    return stretched(cv2.resize(signed_motion(frames), (size, size), interpolation=cv2.INTER_LINEAR))
+
+
+@pytest.mark.parametrize("size", [28, SIZE, 48])
+def test_motion_images(clips, frames, size):
+    images = motion_images(clips, MotionConfig(), size)
+    assert images.dtype == np.float32
+    assert images.shape == (8, size, size, 3)
+    for image, each in zip(images, frames, strict=True):
+        np.testing.assert_allclose(image, picture(each, size), atol=2e-5)
+
+
+def test_motion_images_of_other_weights(clips, frames):
+    images = motion_images(clips, MotionConfig("linear"), SIZE)
+    expected = np.einsum("t,thwc->hwc", 2.0 * np.arange(1, len(frames[2]) + 1) - len(frames[2]) - 1, frames[2])
+    np.testing.assert_allclose(images[2], stretched(expected), atol=2e-5)
+
+
+def test_motion_images_stand_in_the_order_of_the_store(store, clips):
+    """Also when the cache is cold and when it is warm."""
+    twice = [motion_images(read_clips(store, cache), MotionConfig(), 28) for cache in (True, False)]
+    ds = read_clips(store, cache=True)
+    warm = [motion_images(ds, MotionConfig(), 28) for _ in range(2)]
+    for images in (*twice, *warm):
+        np.testing.assert_array_equal(images, motion_images(clips, MotionConfig(), 28))
+
+
+@pytest.mark.parametrize("size", [28, SIZE])
+def test_without_augmentation_a_batch_is_plain_pictures_with_their_labels(clips, frames, size):
+    config = replace(PLAIN, model=replace(PLAIN.model, input_size=size))
+    expected = {row: picture(frames[row], size) for row in LABELS}
+    seen = []
+    for images, labels, weighing in take(5, clips, config):
+        for image, label, weight in zip(images, labels, weighing, strict=True):
+            row = min(expected, key=lambda row, image=image: np.abs(expected[row] - image).max())
+            np.testing.assert_allclose(image, expected[row], atol=2e-5)
+            np.testing.assert_array_equal(label, np.eye(3)[LABELS[row]])
+            assert weight == WEIGHTS[row]
+            seen.append(row)
+    for epoch in range(3):
+        assert sorted(seen[5 * epoch : 5 * epoch + 5]) == sorted(LABELS), "every clip once in each pass, no other clip"
+    assert seen[:5] != seen[5:10] or seen[5:10] != seen[10:], "each pass has an order of its own"
+
+
+def test_augmented_labels_and_weights_belong_together(clips):
+    weight_of_label = {0: {0.5, 0.25}, 1: {2.0, 1.0}, 2: {1.5}}
+    counts = dict.fromkeys(WEIGHTS.values(), 0)
+    for _, labels, weighing in take(10, clips):
+        for label, weight in zip(labels, weighing, strict=True):
+            assert float(weight) in weight_of_label[int(label.argmax())]
+            assert sorted(label) == [0, 0, 1]
+            counts[float(weight)] += 1
+    assert set(counts.values()) == {6}
+
+
+def test_shapes_and_values(clips):
+    ds = training_batches(clips, LABELS, WEIGHTS, 3, CONFIG, 0)
+    specs = [(tuple(spec.shape), spec.dtype.name) for spec in ds.element_spec]
+    assert specs == [((3, 28, 28, 3), "float32"), ((3, 3), "float32"), ((3,), "float32")]
+    for images, *_ in take(6, clips):
+        assert images.min() >= 0
+        assert images.max() <= 1
+        assert images.std() > 0.01
+
+
+@pytest.mark.parametrize("augment", [AugmentConfig(), NONE])
+def test_a_seed_decides_everything(clips, store, augment):
+    config = replace(CONFIG, augment=augment)
+    first = take(6, clips, config)
+    assert same(first, take(6, clips, config))
+    assert same(first, take(6, read_clips(store, cache=False), config))
+    assert not same(first, take(6, clips, config, seed=1))
+
+
+def test_one_clip_differs_each_time_it_is_seen(clips):
+    images = np.concatenate([images for images, *_ in take(2, clips, labels={3: 0}, weighing={3: 1.0})])
+    assert len({image.tobytes() for image in images}) == 6
+
+
+@pytest.mark.parametrize("augment", [AugmentConfig(), NONE])
+@pytest.mark.parametrize("skip", [1, 2, 5])
+def test_skip_goes_on_exactly(clips, augment, skip):
+    config = replace(CONFIG, augment=augment)
+    assert same(take(7, clips, config)[skip:], take(7 - skip, clips, config, skip=skip))
+
+
+def test_fewer_clips_than_a_batch(clips):
+    images, labels, _ = take(1, clips, labels={2: 1}, weighing={2: 1.0}, config=PLAIN)[0]
+    assert images.shape == (3, 28, 28, 3)
+    assert (labels == [0, 1, 0]).all()
+    with pytest.raises(InputError, match="at least one clip"):
+        training_batches(clips, {}, {}, 3, CONFIG, 0)
+
+
+def motion(side: int = 16, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 50, (side, side, 3)).astype(np.float32)
+
+
+# The draws are uniform in [0, 1): angle, zoom, x shift, y shift (each 0.5 for none), mirror below 0.5.
+def draws(angle=0.5, zoom=0.5, x=0.5, y=0.5, mirror=0.9) -> tf.Tensor:
+    return tf.constant([angle, zoom, x, y, mirror, 0.5, 0.5, 0.5])
+
+
+def warp(image: np.ndarray, size: int, random: tf.Tensor, **augment) -> np.ndarray:
+    return _warp(tf.constant(image), size, replace(NONE, **augment), random).numpy()
+
+
+def test_mirror():
+    image = motion()
+    np.testing.assert_allclose(warp(image, 16, draws(mirror=0.1), flip=True), image[:, ::-1], atol=1e-4)
+    np.testing.assert_allclose(warp(image, 16, draws(mirror=0.9), flip=True), image, atol=1e-4)
+
+
+def test_shift():
+    """A share of 0.25 of 16 pixels, drawn in full: the window moves by 4, the picture's edge is repeated."""
+    image = motion()
+    moved = warp(image, 16, draws(x=1.0, y=0.0), shift=0.25)
+    expected = np.pad(image, ((4, 0), (0, 4), (0, 0)), mode="edge")[:16, 4:]
+    np.testing.assert_allclose(moved, expected, atol=1e-3)
+    assert warp(image, 16, draws(x=1.0, y=0.0), shift=0.25, flip=True) == pytest.approx(moved)
+
+
+def test_rotation():
+    image = motion()
+    turned = [warp(image, 16, draws(angle=angle), rotate=90.0) for angle in (1.0, 0.0)]
+    quarters = [np.rot90(image, k) for k in (1, -1)]
+    np.testing.assert_allclose(turned[0], quarters[0], atol=1e-2)
+    np.testing.assert_allclose(turned[1], quarters[1], atol=1e-2)
+    np.testing.assert_allclose(warp(image, 16, draws(angle=1.0), rotate=180.0), image[::-1, ::-1], atol=1e-2)
+
+
+def test_zoom():
+    """The window is larger by a half: every third pixel of each axis, from an odd side, about the middle."""
+    image = motion(15)
+    out = warp(image, 15, draws(zoom=1.0), scale=0.5)
+    grid = np.clip(7 + 1.5 * (np.arange(15) - 7), 0, 14)
+    even = np.flatnonzero(grid == np.round(grid))
+    np.testing.assert_allclose(
+        out[np.ix_(even, even)], image[np.ix_(grid[even].astype(int), grid[even].astype(int))], atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("size", [8, 12, 16, 28])
+def test_a_warp_that_moves_nothing_is_the_plain_resize(size):
+    image = motion()
+    expected = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(
+        warp(image, size, draws(), shift=0.1, rotate=5, scale=0.1, flip=True), expected, atol=1e-2
+    )
+    np.testing.assert_allclose(warp(image, size, draws()), expected, atol=1e-2)
+
+
+def test_pooling_then_warping_is_warping_each_frame_then_pooling(frames):
+    changes = {"shift": 0.1, "rotate": 10.0, "scale": 0.1, "flip": True}
+    random = draws(0.9, 0.2, 0.3, 0.8, 0.1)
+    one = warp(signed_motion(frames[0]).astype(np.float32), 28, random, **changes)
+    each = np.stack([warp(frame.astype(np.float32), 28, random, **changes) for frame in frames[0]])
+    assert np.abs(one).max() > 10
+    np.testing.assert_allclose(one, signed_motion(each), atol=2e-3)
+
+
+def sample(frames: np.ndarray, step: int, **augment) -> np.ndarray:
+    random = tf.random.stateless_uniform([8], seed=[5, step])
+    return _sample(tf.constant(frames), replace(NONE, **augment), random, tf.constant(step, tf.int64), 5).numpy()
+
+
+@pytest.mark.parametrize("length", [2, 3, 7, 40])
+def test_frames_that_are_left_keep_their_order(length):
+    numbered = np.arange(length, dtype=np.uint8)[:, None, None, None]
+    kept = [sample(numbered, step, jitter=0.45, drop=0.9)[:, 0, 0, 0] for step in range(60)]
+    for numbers in kept:
+        assert len(numbers) >= 2
+        assert (np.diff(numbers.astype(int)) > 0).all()
+    assert length < 7 or len({numbers.tobytes() for numbers in kept}) > 5
+
+
+def test_jitter_stays_within_its_share():
+    numbered = np.arange(40, dtype=np.uint8)[:, None, None, None]
+    ends = np.array([sample(numbered, step, jitter=0.25)[[0, -1], 0, 0, 0] for step in range(200)], int)
+    assert ends[:, 0].min() == 0
+    assert ends[:, 0].max() == 9
+    assert ends[:, 1].max() == 39
+    assert ends[:, 1].min() == 30
+    np.testing.assert_array_equal(sample(numbered, 0, jitter=0.0), numbered)
+
+
+def test_drop_leaves_out_its_share_but_never_the_ends():
+    numbered = np.arange(40, dtype=np.uint8)[:, None, None, None]
+    kept = [sample(numbered, step, drop=0.3)[:, 0, 0, 0] for step in range(100)]
+    assert all(numbers[0] == 0 and numbers[-1] == 39 for numbers in kept)
+    share = np.mean([(len(numbers) - 2) / 38 for numbers in kept])
+    assert share == pytest.approx(0.7, abs=0.03)
+
+
+@pytest.mark.parametrize(("draw", "factor"), [(0.0, 0.8), (0.5, 1.0), (1.0, 1.2)])
+def test_gain_changes_contrast_around_the_mean(draw, factor):
+    image = np.random.default_rng(0).random((6, 6, 3)).astype(np.float32)
+    random = tf.constant([0.5] * 7 + [draw])
+    result = _gain(tf.constant(image), replace(NONE, gain=0.2), random).numpy()
+    np.testing.assert_allclose(result, np.clip((image - image.mean()) * factor + image.mean(), 0, 1), atol=1e-6)
+
+
+def test_a_still_clip_stays_finite(tmp_path):
+    clips = forge_clips(tmp_path / "casme2", subjects=1, clips=1)
+    face = cv2.imread(str(clips[0].frames / "img9.png"))
+    for file in clips[0].frames.iterdir():
+        cv2.imwrite(str(file), face)
+    still = read_clips(prepare(clips, tmp_path / "store", CropConfig(SIZE, "none")).store)
+    assert not motion_images(still, MotionConfig(), 28).any()
+    images = take(1, still, labels={0: 0}, weighing={0: 1.0})[0][0]
+    assert np.isfinite(images).all()
+
+
+def test_a_store_that_is_opened_again_reads_the_same(store, frames):
+    for (_, ours), theirs in zip(read_clips(open_store(store.path)).as_numpy_iterator(), frames, strict=True):
+        np.testing.assert_array_equal(ours, theirs)

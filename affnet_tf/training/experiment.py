@@ -23,7 +23,7 @@ from affnet_tf.evaluation.predictions import Prediction, Predictions, write_pred
 from affnet_tf.evaluation.protocols import Fold, Key, hold_out_subjects, loso
 from affnet_tf.files import read_json, write_json
 from affnet_tf.models.affectivenet import affectivenet, probabilities
-from affnet_tf.models.checkpoint import Checkpoint, save_checkpoint, versions
+from affnet_tf.models.checkpoint import Checkpoint, is_checkpoint, load_checkpoint, save_checkpoint, versions
 from affnet_tf.pipeline.input import check_representation, motion_images, read_clips, training_batches
 from affnet_tf.pipeline.store import Store, StoredClip, open_store
 from affnet_tf.training.fit import History, Trainer, balanced_weights
@@ -94,7 +94,8 @@ def train(
     """Train one network on all labelled clips of a store; ``config.train.validation`` holds out subjects to watch it.
 
     Writes config.json, manifest.json, history.json, the checkpoint ``model/`` and TensorBoard logs to ``out``. A run that was
-    killed goes on after its last whole epoch with ``resume``, and ends with the same weights.
+    killed goes on after its last whole epoch with ``resume``, and ends with the same weights; one that is finished is not
+    trained again.
 
     Raises:
         InputError: a bad store, an ``out`` that exists without ``resume``, or one that was made by another config.
@@ -103,6 +104,9 @@ def train(
     devices = choose_devices(device, config.train.precision)
     data = _Data(store, config)
     _open_run(out, config, data, devices, {"task": "train"}, resume)
+    if resume and is_checkpoint(out / "model"):
+        (out / "state.npz").unlink(missing_ok=True)
+        return load_checkpoint(out / "model")
     kept, held_out = hold_out_subjects(data.labelled, config.train.validation, config.train.seed)
     with devices.scope():
         trainer = _trainer(config, data.classes, _steps([len(kept)], config), devices)

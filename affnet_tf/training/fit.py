@@ -81,6 +81,9 @@ class Trainer:
 
         Returns:
             Loss, accuracy, and validation loss and accuracy if there is validation, of each epoch.
+
+        Raises:
+            InputError: the state file is damaged or another network's, or a loss is not finite any more.
         """
         keeper = _State(state, self._variables(), self.config.patience)
         done = keeper.load()
@@ -182,6 +185,11 @@ class _State(keras.callbacks.Callback):
         return self._progress.epoch
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        for name, value in (logs or {}).items():
+            if not math.isfinite(value):
+                raise InputError(
+                    f"training must keep a finite {name}: lower train.learning_rate. Received: {value} in epoch {epoch + 1}"
+                )
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(float(value))
         self._progress.epoch = epoch + 1

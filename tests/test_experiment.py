@@ -1,0 +1,245 @@
+import csv
+import dataclasses
+import json
+import os
+
+import keras
+import numpy as np
+import pytest
+from forged import SIZE, forge_clips
+from small import SMALL
+
+from affnet_tf.config import ExperimentConfig, TrainConfig, replace
+from affnet_tf.errors import InputError
+from affnet_tf.evaluation.metrics import score
+from affnet_tf.evaluation.predictions import read_predictions
+from affnet_tf.models.affectivenet import probabilities
+from affnet_tf.models.checkpoint import load_checkpoint
+from affnet_tf.pipeline.crops import CropConfig
+from affnet_tf.pipeline.input import motion_images, read_clips
+from affnet_tf.pipeline.store import open_store, prepare
+from affnet_tf.training.experiment import evaluate, train
+
+CONFIG = ExperimentConfig(
+    model=replace(SMALL, widths=(4,), tap_channels=(2, 4)), train=TrainConfig(epochs=2, batch_size=4, seed=3)
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Three subjects, six clips each; one emotion that paper4 does not know."""
+    root = tmp_path_factory.mktemp("data")
+    clips = forge_clips(root / "casme2", subjects=3, clips=6)
+    clips[4] = dataclasses.replace(clips[4], emotion="boredom")
+    return prepare(clips, root / "store", CropConfig(SIZE, "none")).store.path
+
+
+@pytest.fixture(scope="module")
+def run(store, tmp_path_factory):
+    """A LOSO run in one go, and what it returned."""
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    return out, evaluate(store, out, CONFIG)
+
+
+def test_every_labelled_clip_is_predicted_once_by_its_own_fold(run, store):
+    out, _ = run
+    clips = {clip.clip_id: clip for clip in open_store(store).clips}
+    with open(out / "predictions.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert sorted(row["clip_id"] for row in rows) == sorted(c for c in clips if clips[c].emotion != "boredom")
+    words = {"happiness": "positive", "disgust": "negative", "surprise": "surprise", "others": "others"}
+    for row in rows:
+        clip = clips[row["clip_id"]]
+        assert (row["dataset"], row["subject"]) == (clip.dataset, clip.subject)
+        assert row["fold"] == f"casme2-{clip.subject}"
+        assert row["y_true"] == words[clip.emotion]
+
+
+def test_scores_are_those_of_the_pooled_predictions(run):
+    out, result = run
+    again = score(read_predictions(out / "predictions.csv"))
+    assert again == result.scores
+    document = json.loads((out / "metrics.json").read_text())
+    assert document["scores"]["uf1"] == again.uf1
+    assert document["uf1_interval"] == list(result.uf1_interval)
+    assert set(document["seconds"]) == {"casme2-sub01", "casme2-sub02", "casme2-sub03"}
+
+
+def test_the_run_folder_says_what_made_it(run, store):
+    out, _ = run
+    document = json.loads((out / "config.json").read_text())
+    assert ExperimentConfig.from_json(document["config"]) == CONFIG
+    assert document["store"] == open_store(store).hash
+    assert document["labels"]["labels"] == ["positive", "negative", "surprise", "others"]
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["versions"]["keras"] == keras.__version__
+    assert manifest["clips"] == 17
+    assert manifest["dropped"] == {"casme2 boredom": 1}
+    assert manifest["seed"] == 3
+    folds = [json.loads((out / "folds" / name).read_text()) for name in sorted(os.listdir(out / "folds"))]
+    assert len(folds) == 3
+    assert all(len(fold["history"]["loss"]) == CONFIG.train.epochs for fold in folds)
+
+
+class Stopped(Exception):
+    """Stands for a kill between two folds."""
+
+
+def test_an_interrupted_run_resumes_to_the_same_predictions(run, store, tmp_path):
+    def stop(done, total, name):
+        assert total == 3
+        if done == 2:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        evaluate(store, tmp_path / "run", CONFIG, progress=stop)
+    assert len(os.listdir(tmp_path / "run" / "folds")) == 2
+    assert not (tmp_path / "run" / "predictions.csv").exists()
+    with pytest.raises(InputError, match="must be new, or resumed with --resume"):
+        evaluate(store, tmp_path / "run", CONFIG)
+    seen = []
+    keras.utils.set_random_seed(12345)
+    result = evaluate(store, tmp_path / "run", CONFIG, resume=True, progress=lambda *state: seen.append(state))
+    assert seen == [(2, 3, "casme2-sub03"), (3, 3, "done")]
+    assert (tmp_path / "run" / "predictions.csv").read_bytes() == (run[0] / "predictions.csv").read_bytes()
+    assert result.scores == run[1].scores
+
+
+def test_a_finished_run_is_pooled_again_without_training(run, store):
+    before = (run[0] / "predictions.csv").read_bytes()
+    (run[0] / "predictions.csv").unlink()
+    seen = []
+    result = evaluate(store, run[0], CONFIG, resume=True, progress=lambda *state: seen.append(state))
+    assert seen == [(3, 3, "done")]
+    assert (run[0] / "predictions.csv").read_bytes() == before
+    assert result.seconds == run[1].seconds
+
+
+def test_one_seed_gives_one_result(run, store, tmp_path):
+    evaluate(store, tmp_path / "again", CONFIG)
+    first = (run[0] / "predictions.csv").read_bytes()
+    assert (tmp_path / "again" / "predictions.csv").read_bytes() == first
+    evaluate(store, tmp_path / "other", replace(CONFIG, train=replace(CONFIG.train, seed=4)))
+    assert (tmp_path / "other" / "predictions.csv").read_bytes() != first
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train": replace(CONFIG.train, epochs=3)}, "config.train.epochs 2 against 3"),
+        ({"model": replace(CONFIG.model, kernels=(3, 7))}, r"config.model.kernels [3, 5] against [3, 7]"),
+        ({"labels": "megc3"}, "config.labels 'paper4' against 'megc3'"),
+    ],
+)
+def test_a_run_of_another_config_is_refused(run, store, change, message):
+    before = (run[0] / "config.json").read_bytes()
+    with pytest.raises(InputError) as error:
+        evaluate(store, run[0], replace(CONFIG, **change), resume=True)
+    assert "must be resumed with the settings that began it" in str(error.value)
+    assert message in str(error.value)
+    assert (run[0] / "config.json").read_bytes() == before
+
+
+def test_a_run_on_another_store_is_refused(run, tmp_path):
+    clips = forge_clips(tmp_path / "casme2", subjects=2, seed=9)
+    other = prepare(clips, tmp_path / "store", CropConfig(SIZE, "none")).store.path
+    with pytest.raises(InputError, match="store '"):
+        evaluate(other, run[0], CONFIG, resume=True)
+
+
+def test_a_run_of_another_task_or_no_run_is_refused(run, store, tmp_path):
+    with pytest.raises(InputError, match="task 'evaluate' against 'train'"):
+        train(store, run[0], CONFIG, resume=True)
+    (tmp_path / "thesis.txt").touch()
+    with pytest.raises(InputError, match="which holds something else"):
+        evaluate(store, tmp_path, CONFIG, resume=True)
+    assert os.listdir(tmp_path) == ["thesis.txt"]
+
+
+def test_labels_that_map_nothing(store, tmp_path):
+    scheme = tmp_path / "own.json"
+    scheme.write_text(json.dumps({"labels": ["a", "b"], "mapping": {"x": "a", "y": "b"}}))
+    with pytest.raises(InputError, match="must map an emotion of the store"):
+        evaluate(store, tmp_path / "run", replace(CONFIG, labels=str(scheme)))
+    assert not (tmp_path / "run").exists()
+
+
+def test_unknown_protocol(store, tmp_path):
+    with pytest.raises(InputError, match=r"protocol must be one of loso.*Did you mean 'loso'"):
+        evaluate(store, tmp_path / "run", CONFIG, "losso")
+
+
+def test_a_network_that_diverges_is_not_scored(store, tmp_path):
+    with pytest.raises(InputError, match=r"finite loss: lower train\.learning_rate\. Received: nan in epoch"):
+        evaluate(store, tmp_path / "run", replace(CONFIG, train=replace(CONFIG.train, learning_rate=1e30, warmup=0.0)))
+    assert not (tmp_path / "run" / "folds").exists()
+
+
+HELD_OUT = replace(CONFIG, train=replace(CONFIG.train, epochs=3, validation=0.3, patience=2))
+
+
+@pytest.fixture(scope="module")
+def trained(store, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "final"
+    return out, train(store, out, HELD_OUT, tensorboard=False)
+
+
+def test_the_checkpoint_on_disk_is_the_network_returned(trained, store):
+    out, checkpoint = trained
+    again = load_checkpoint(out / "model")
+    assert again.labels == checkpoint.labels == ("positive", "negative", "surprise", "others")
+    assert again.config == HELD_OUT
+    assert again.frame_size == SIZE
+    images = motion_images(read_clips(open_store(store)), HELD_OUT.motion, 32)
+    theirs = probabilities(again.model, images)
+    np.testing.assert_array_equal(probabilities(checkpoint.model, images), theirs)
+    np.testing.assert_allclose(theirs.sum(axis=1), 1, atol=1e-6)
+    assert theirs.std() > 1e-4
+    history = json.loads((out / "history.json").read_text())
+    assert set(history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert len(again.details["subjects"]) == 2
+    assert again.details["clips"] + again.details["validation_clips"] == 17
+    assert sorted(os.listdir(out)) == ["config.json", "history.json", "manifest.json", "model"]
+
+
+class Killed(keras.callbacks.Callback):
+    """Stands for a kill after the first epoch."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_training_resumes_to_the_same_network(trained, store, tmp_path, monkeypatch):
+    from affnet_tf.training.fit import Trainer
+
+    fit = Trainer.fit
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "fit", lambda self, *args, **options: fit(self, *args, **options, callbacks=[Killed()]))
+        with pytest.raises(KeyboardInterrupt):
+            train(store, tmp_path / "run", HELD_OUT, tensorboard=False)
+    assert (tmp_path / "run" / "state.npz").exists()
+    assert not (tmp_path / "run" / "model").exists()
+    checkpoint = train(store, tmp_path / "run", HELD_OUT, tensorboard=False, resume=True)
+    for ours, theirs in zip(checkpoint.model.get_weights(), trained[1].model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    history = (tmp_path / "run" / "history.json").read_text()
+    assert history == (trained[0] / "history.json").read_text()
+
+
+def test_a_finished_training_is_not_done_again(trained, store, monkeypatch):
+    from affnet_tf.training.fit import Trainer
+
+    monkeypatch.setattr(Trainer, "fit", lambda *args, **options: pytest.fail("there is nothing left to train"))
+    again = train(store, trained[0], HELD_OUT, tensorboard=False, resume=True)
+    for ours, theirs in zip(again.model.get_weights(), trained[1].model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_low_precision_gives_a_float32_network(store, tmp_path):
+    config = replace(CONFIG, train=replace(CONFIG.train, epochs=1, precision="mixed_bfloat16"))
+    checkpoint = train(store, tmp_path / "run", config, tensorboard=False)
+    assert keras.config.dtype_policy().name == "float32"
+    assert {layer.compute_dtype for layer in checkpoint.model.layers} == {"float32"}
+    again = load_checkpoint(tmp_path / "run" / "model")
+    images = np.random.default_rng(0).random((3, 32, 32, 3), np.float32)
+    np.testing.assert_array_equal(probabilities(checkpoint.model, images), probabilities(again.model, images))

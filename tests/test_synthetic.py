@@ -15,6 +15,7 @@ from affnet_tf.datasets import synthetic
 from affnet_tf.datasets.synthetic import ACTION_UNITS, PROTOTYPES, View, film, perform, plan, write_synthetic
 from affnet_tf.datasets.synthetic.camera import render_clip, timing
 from affnet_tf.datasets.synthetic.nuisances import Nuisances
+from affnet_tf.datasets.synthetic.paint import Noise
 from affnet_tf.datasets.synthetic.performance import Move, Performance, profile
 from affnet_tf.datasets.synthetic.portrait import SUPERSAMPLE, portrait
 from affnet_tf.datasets.synthetic.takes import person
@@ -191,7 +192,15 @@ def test_difficulty_buries_the_signal():
             noise += np.square(still[truth.apex].astype(float) - still[truth.onset]).mean()
         ratios.append(signal / noise)
     assert ratios == sorted(ratios, reverse=True)
-    assert ratios[0] > 8 * ratios[-1]
+    assert ratios[0] > 30 * ratios[-1]
+    entropy = np.random.SeedSequence(3)
+    drift = [np.abs(Nuisances(entropy, difficulty=d).pose(FULL, 0.2) - np.eye(2, 3)).max() for d in (0.5, 1.0, 2.0)]
+    assert drift[2] > 1.8 * drift[1] > 3 * drift[0] > 0
+    flat = np.full((85, 70, 3), 128, np.float32)
+    grain = [Nuisances(entropy, difficulty=d).develop(flat, SMALL, 0, 0.0).std() for d in (0.0, 1.0, 2.0)]
+    assert grain[0] == 0
+    assert grain[1] == pytest.approx(1.5, rel=0.3)
+    assert grain[2] == pytest.approx(2 * grain[1], rel=0.05)
 
 
 def test_a_blink_closes_the_eyes():
@@ -215,7 +224,10 @@ def test_a_bigger_picture_shows_the_same_person():
     who = person(2, 4)
     big, small = (portrait(who, View.cropped(size)).face for size in ((170, 140), (85, 70)))
     shrunk = cv2.resize(big, small.shape[1::-1], interpolation=cv2.INTER_AREA)
-    assert np.corrcoef(shrunk.ravel(), small.ravel())[0, 1] > 0.97
+    field = Noise([1]).field(*SMALL.grid(), 0.1)
+    np.testing.assert_allclose(Noise([1]).field(*SMALL.scaled(3).grid(), 0.1)[1::3, 1::3], field, atol=0.15)
+    detail = [picture - cv2.GaussianBlur(picture, (0, 0), 3) for picture in (shrunk, small)]
+    assert np.corrcoef(detail[0].ravel(), detail[1].ravel())[0, 1] > 0.9
 
 
 def test_grey_frames_have_equal_channels():
@@ -236,6 +248,8 @@ def test_labels_are_shared_out_evenly():
         "happiness", "disgust", "repression", "surprise", "sadness", "fear", "others"
     }  # fmt: skip
     assert {take.emotion for take in plan(0, 2, 4, ("fear", "tense"))} == {"fear", "tense"}
+    by_clip = [take.emotion for take in sorted(plan(0, 1, 40, ("fear", "tense")), key=lambda take: take.clip)]
+    assert 8 < sum(a == b for a, b in itertools.pairwise(by_clip)) < 31
 
 
 @pytest.fixture(scope="module")

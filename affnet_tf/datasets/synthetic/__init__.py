@@ -9,7 +9,7 @@ from affnet_tf.datasets.synthetic.layouts import LAYOUTS
 from affnet_tf.datasets.synthetic.nuisances import Nuisances
 from affnet_tf.datasets.synthetic.paint import View
 from affnet_tf.datasets.synthetic.performance import PROTOTYPES, Performance, perform
-from affnet_tf.datasets.synthetic.takes import Take, film, plan
+from affnet_tf.datasets.synthetic.takes import Take, film, person, plan
 from affnet_tf.datasets.synthetic.writing import write_synthetic
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "film",
     "invent",
     "perform",
+    "person",
     "plan",
     "render_clip",
     "write_synthetic",

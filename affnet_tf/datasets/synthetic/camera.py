@@ -76,14 +76,14 @@ def render_clip(
         field = np.zeros((view.height, view.width, 3), np.float32)
         for course, part in zip(courses, fields, strict=True):
             if course[t]:
-                field += np.float32(course[t]) * part
+                field = cv2.scaleAdd(part, course[t], field)
         for weight, part in zip(nuisances.stray_course(seconds[t]), stray, strict=True):
-            field[..., :2] += np.float32(weight * view.unit) * part
+            field = cv2.scaleAdd(part, weight * view.unit, field)
         frame = _expose(person, still, view, field, nuisances, seconds[t], x, y)
         frame = nuisances.develop(frame, view, t, seconds[t])
         if grey:
             frame = np.repeat((frame @ np.array([0.299, 0.587, 0.114], np.float32))[..., None], 3, -1)
-        frames[t] = np.rint(np.clip(frame, 0, 255))
+        frames[t] = np.clip(frame, 0, 255) + np.float32(0.5)
     at_apex = np.zeros((view.height, view.width, 3), np.float32)
     for course, part in zip(courses, fields, strict=True):
         at_apex += np.float32(course[apex]) * part

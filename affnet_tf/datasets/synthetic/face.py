@@ -140,7 +140,7 @@ def invent(rng: np.random.Generator) -> Person:
         parting=between(-0.5, 0.5),
         iris=tuple(float(c) for c in iris),
         lip_tint=between(0.2, 1.0),
-        glasses=bool(rng.random() < 0.25),
+        glasses=bool(rng.random() < 0.3),
         glasses_round=between(0.0, 1.0),
         shirt=tuple(float(c) for c in rng.uniform(0.03, 0.5) * rng.uniform(0.5, 1.0, 3)),
         light=(about(0.0, 0.28), about(-0.45, 0.08)),

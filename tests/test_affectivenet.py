@@ -261,7 +261,8 @@ print("equal")
 
 def test_the_tf_keras_twin_is_the_same_network():
     """In a process of its own, so that Keras 2 cannot disturb the other tests."""
-    documents = json.dumps([dataclasses.asdict(variant) for variant in VARIANTS.values()])
+    chosen = ("five streams", "odd size", "depthwise", "edge", "no exchange", "tap before", "no mfl")
+    documents = json.dumps([dataclasses.asdict(VARIANTS[name]) for name in chosen])
     path = os.pathsep.join([os.getcwd(), os.path.dirname(__file__)])
     environment = {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(

@@ -13,7 +13,7 @@ from affnet_tf.models.affectivenet import affectivenet
 from affnet_tf.training.fit import Trainer, balanced_weights
 
 CONFIG = TrainConfig(epochs=4, batch_size=4, learning_rate=1e-2)
-NETWORK = replace(SMALL, widths=(4,), tap_channels=(2, 4))
+NETWORK = replace(SMALL, kernels=(3,), widths=(4,), taps=("after",))
 STEPS = 2
 TRACES: list[int] = []
 

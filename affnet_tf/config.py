@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 REPRESENTATIONS = ("motion", "flow")
+SCALINGS = ("minmax", "standard")
 WEIGHTS = ("bilen", "linear", "published_port")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
@@ -43,12 +44,16 @@ class MotionConfig:
             strain), each scaled to [0, 1] by itself.
         weights: of the frames in rank pooling: ``bilen`` (Bilen et al., CVPR 2016), ``linear``, or ``published_port`` (the
             port whose weights sum to T).
+        scaling: of the signed motion to [0, 1]: ``minmax``, as published, or ``standard``, by mean and standard deviation.
     """
 
     representation: str = "motion"
     weights: str = "bilen"
+    scaling: str = "minmax"
 
     def __post_init__(self) -> None:
+        if self.scaling not in SCALINGS:
+            raise unknown("motion.scaling", self.scaling, SCALINGS)
         if self.representation not in REPRESENTATIONS:
             raise unknown("motion.representation", self.representation, REPRESENTATIONS)
         if self.weights not in WEIGHTS:

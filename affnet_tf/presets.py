@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from affnet_tf.config import ExperimentConfig, ModelConfig
+from affnet_tf.config import ExperimentConfig, ModelConfig, MotionConfig, TrainConfig
 from affnet_tf.errors import unknown
 
 __all__ = ["PRESETS", "preset"]
@@ -10,6 +10,7 @@ __all__ = ["PRESETS", "preset"]
 PRESETS: dict[str, ExperimentConfig] = {
     "affectivenet": ExperimentConfig(),
     "affectivenet_edge": ExperimentConfig(
+        motion=MotionConfig(scaling="standard"),
         model=ModelConfig(
             input_size=96,
             stem=16,
@@ -19,7 +20,9 @@ PRESETS: dict[str, ExperimentConfig] = {
             tap_channels=(8, 16),
             last_channels=48,
             dense=32,
+            dropout=0.2,
         ),
+        train=TrainConfig(epochs=40, weight_decay=0.1),
     ),
 }
 

@@ -11,12 +11,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from affnet_tf.config import WEIGHTS
+from affnet_tf.config import SCALINGS, WEIGHTS
 from affnet_tf.errors import InputError, unknown
 
 __all__ = ["AffectiveMotion", "SlidingMotion", "affective_motion_image", "normalise", "rank_pool", "weights"]
 
 _SPATIAL = (-3, -2, -1)
+# Standard deviations from 0 to 1.
+SPAN = 8.0
 
 
 def weights(length: int, kind: str = "bilen") -> np.ndarray:
@@ -81,17 +83,32 @@ def rank_pool(frames: Any, lengths: Any = None, kind: str = "bilen") -> Any:
     return pooled
 
 
-def normalise(motion: Any) -> Any:
-    """One min-max over all pixels and channels of each image, to [0, 1]; a constant image becomes zeros.
+def normalise(motion: Any, scaling: str = "minmax") -> Any:
+    """Bring a signed motion image to [0, 1], each image by itself, over all its pixels and channels.
+
+    ``minmax``, as published dynamic-image codes do: the least value becomes 0 and the greatest 1; a constant image becomes
+    zeros. ``standard``, ours: the mean becomes 0.5 and eight standard deviations span [0, 1], beyond which values are
+    clipped, so that one blink cannot flatten all other motion; a constant image becomes 0.5.
 
     Args:
         motion: float (..., H, W, C).
+        scaling: ``minmax`` or ``standard``.
 
     Returns:
         float32, same shape, in [0, 1].
+
+    Raises:
+        InputError: ``scaling`` is unknown.
     """
+    if scaling not in SCALINGS:
+        raise unknown("motion scaling", scaling, SCALINGS)
     xp = _namespace(motion)
     motion = _float32(xp, motion)
+    if scaling == "standard":
+        change = motion - xp.mean(motion, axis=_SPATIAL, keepdims=True)
+        deviation = xp.sqrt(xp.mean(change * change, axis=_SPATIAL, keepdims=True))
+        scaled = change / xp.where(deviation > 0, deviation, xp.ones_like(deviation)) / SPAN + 0.5
+        return xp.clip(scaled, 0.0, 1.0)
     low = xp.min(motion, axis=_SPATIAL, keepdims=True)
     span = xp.max(motion, axis=_SPATIAL, keepdims=True) - low
     return xp.where(span > 0, (motion - low) / xp.where(span > 0, span, xp.ones_like(span)), xp.zeros_like(motion))

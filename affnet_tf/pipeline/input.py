@@ -172,7 +172,7 @@ def _signed(frames: tf.Tensor, flow: tf.Tensor, motion: MotionConfig) -> tuple[t
 def _scaled(signed: tf.Tensor, ready: tf.Tensor, motion: MotionConfig) -> tf.Tensor:
     if motion.representation == "flow":
         return tf.concat([normalise(signed[..., i : i + 1]) for i in range(3)], axis=-1)
-    return tf.where(ready, signed, normalise(signed))
+    return tf.where(ready, signed, normalise(signed, motion.scaling))
 
 
 def _table(values: Mapping[int, float], dtype: tf.DType, default: float) -> tf.lookup.StaticHashTable:

@@ -34,7 +34,7 @@ class Nuisances:
         rng = np.random.default_rng(draw)
         self.difficulty = float(difficulty)
         # x, y, angle, log scale, light gain, light gradient along x and y, two strays.
-        reach = np.array([0.009, 0.009, 0.0040, 0.0022, 0.015, 0.012, 0.012, 0.0028, 0.0028])
+        reach = np.array([0.0045, 0.0045, 0.0020, 0.0011, 0.0075, 0.006, 0.006, 0.0014, 0.0014])
         self._reach = reach * rng.lognormal(0, 0.3, len(reach)) * self.difficulty
         self._rate = rng.uniform([0.2, 0.7, 1.5], [0.7, 1.5, 3.5], (len(reach), 3)) * 2 * np.pi
         self._phase = rng.uniform(0, 2 * np.pi, (len(reach), 3))
@@ -43,9 +43,9 @@ class Nuisances:
             MAINS * (1 + rng.normal(0, 0.002)),
             rng.uniform(0, 2 * np.pi),
         )
-        blinks = rng.random() < min(0.20 * self.difficulty, 0.6)
+        blinks = rng.random() < min(0.12 * self.difficulty, 0.6)
         self._blink = (rng.uniform(-0.05, seconds), rng.uniform(0.12, 0.20)) if blinks else None
-        self._sigma = 1.5 * self.difficulty * rng.uniform(0.8, 1.2)
+        self._sigma = 1.0 * self.difficulty * rng.uniform(0.8, 1.2)
         self._noise = np.random.default_rng(noise).integers(2**63, size=2)
         self._stray = [int(word) for word in stray.generate_state(4)]
 

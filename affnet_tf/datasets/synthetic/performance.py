@@ -29,15 +29,15 @@ def _prototype(*ways: tuple[int, ...], core: tuple[int, ...], one_sided: float =
     return Prototype(ways, frozenset(core), one_sided)
 
 
-_TENSE = _prototype((4,), (4, 7), (7,), (4, 5), (4, 23), (23,), (14,), (14, 24), core=(4, 7, 14, 23))
+_TENSE = _prototype((4,), (4, 7), (4, 5), (4, 23), (4, 24), core=(4,))
 
 # The dataset papers' habit: CASME II's "others" are mostly variants of AU 4 and tense lips or eyes.
 PROTOTYPES = MappingProxyType(
     {
         "happiness": _prototype((6, 12), (6, 12), (12,), (7, 12), (12, 25), core=(12,)),
         "surprise": _prototype((1, 2), (1, 2, 5), (1, 2, 5, 25), (1, 2, 25), (1, 2, 5, 25, 26), core=(2,)),
-        "disgust": _prototype((9,), (4, 9), (9, 10), (10, 17), (4, 7, 10), (4, 7, 9), (9, 17), core=(9, 10)),
-        "repression": _prototype((15,), (15, 17), (12, 17), (14, 17), (15, 24), (17, 24), core=(15, 17)),
+        "disgust": _prototype((9,), (4, 9), (9, 10), (10, 17), (4, 7, 9), (9, 17), core=(9, 10)),
+        "repression": _prototype((15,), (15, 17), (14, 17), (15, 24), (17, 24), core=(15, 17)),
         "sadness": _prototype((1, 4), (1, 4, 15), (1, 15), (1, 4, 17), core=(1,)),
         "fear": _prototype((1, 2, 4, 20), (1, 4, 20), (4, 5, 20, 25), (20, 25), core=(20,)),
         "anger": _prototype((4, 7), (4, 5, 7), (4, 7, 23), (4, 7, 24), (4, 23), core=(4,)),
@@ -123,7 +123,7 @@ def perform(
     low, high = np.log(peak)
     strength = np.exp(rng.uniform(low, high)) * expressive * 1.4 / (1 + 0.4 * difficulty)
     apex = rng.uniform(0.32, 0.58)
-    spread = min(difficulty, 2.0)
+    spread = 0.6 * min(difficulty, 3.0)
     uneven = np.exp(rng.normal(0, 0.16 * spread))
     alone = rng.random() < prototype.one_sided * min(difficulty, 1.0)
     if prototype.one_sided == 1.0:
@@ -161,7 +161,7 @@ def profile(time: np.ndarray, apex: float, hold: float) -> np.ndarray:
 
 def _units(rng: np.random.Generator, prototype: Prototype, difficulty: float) -> list[int]:
     way = list(prototype.ways[int(rng.integers(len(prototype.ways)))])
-    lost = rng.random(len(way)) < min(0.30 * difficulty, 0.6)
+    lost = rng.random(len(way)) < min(0.15 * difficulty, 0.6)
     kept = [unit for unit, gone in zip(way, lost, strict=True) if not gone]
     if not prototype.core & set(kept):
         spared = [unit for unit in way if unit in prototype.core]

@@ -21,7 +21,8 @@ from affnet_tf.errors import InputError, unknown
 __all__ = ["Take", "film", "person", "plan"]
 
 _APPEARANCE, _EXPRESSION, _NUISANCE, _NAMES, _TEMPER = range(5)
-NEGATIVE = ("disgust", "repression", "sadness", "disgust", "repression", "fear")
+# In CASME II 63 clips show disgust, 27 repression, 7 sadness and 2 fear.
+NEGATIVE = ("disgust", "repression", "disgust", "disgust", "repression", "disgust", "sadness", "disgust", "repression", "fear")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +52,7 @@ def plan(
     """The clips of a dataset, in the order of subject and name.
 
     Every subject gets each of happiness, a negative emotion, surprise and others equally often, give or take one; the
-    negative ones cycle through disgust, repression, sadness and fear. Order within a subject, episode and frame
+    negative ones cycle in about CASME II's proportions. Order within a subject, episode and frame
     numbers are drawn at random.
 
     Args:

@@ -58,7 +58,7 @@ def _command(name: str) -> Callable:
         @functools.wraps(function)
         def run(*args: Any, json: bool, quiet: bool, debug: bool, **options: Any) -> int:
             try:
-                return function(Console(json, quiet), *args, **options) or 0
+                return function(Console(json, quiet, debug), *args, **options) or 0
             except ModuleNotFoundError as error:
                 if debug or (error.name or "").startswith("affnet_tf"):
                     raise

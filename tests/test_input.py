@@ -11,7 +11,8 @@ from affnet_tf.errors import InputError
 from affnet_tf.imaging.motion import weights
 from affnet_tf.pipeline.crops import CropConfig
 from affnet_tf.pipeline.input import _gain, _sample, _warp, motion_images, read_clips, training_batches
-from affnet_tf.pipeline.store import open_store, prepare
+from affnet_tf.pipeline.prepare import prepare
+from affnet_tf.pipeline.store import open_store
 
 NONE = AugmentConfig(jitter=0, drop=0, shift=0, rotate=0, scale=0, flip=False, gain=0)
 CONFIG = ExperimentConfig(model=ModelConfig(input_size=28), train=TrainConfig(batch_size=3))

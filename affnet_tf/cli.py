@@ -351,7 +351,8 @@ def verify(console: Console, bundle: Annotated[Path, typer.Argument(help="A bund
     """
     from affnet_tf.inference.reverify import verify_bundle
 
-    document, table = verify_bundle(bundle)
+    with console.chatter():
+        document, table = verify_bundle(bundle)
     console.result(document, table)
 
 
@@ -371,9 +372,10 @@ def predict(
 
     Example: affnet predict clip.mp4 --start 2.0 --end 2.4 --model runs/final --out prediction
     """
-    with silent():
-        from affnet_tf.inference.predictor import predict_file
-    document, table = predict_file(path, model, start, end, detector, out)
+    from affnet_tf.inference.predictor import predict_file
+
+    with console.chatter():
+        document, table = predict_file(path, model, start, end, detector, out)
     for note in document["notes"]:
         console.note(note)
     console.result(document, table)

@@ -40,11 +40,12 @@ class Console:
         from rich.console import Console as Rich
         from rich.table import Table
 
-        rich = Rich(highlight=False, width=None if sys.stdout.isatty() else 160)
+        # Paths may hold what looks like markup; a table's own title would be folded to the table's width.
+        rich = Rich(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 160)
         for title, columns, rows in tables:
-            table = Table(
-                title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
-            )
+            if title:
+                rich.print(title, style="bold", soft_wrap=True)
+            table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
             for i, column in enumerate(columns):
                 numeric = any(isinstance(row[i], (int, float)) for row in rows)
                 table.add_column(column, justify="right" if numeric else "left", overflow="fold")

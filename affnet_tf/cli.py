@@ -394,7 +394,10 @@ def main() -> None:
         print("interrupted; run the same command again (with --resume for a run) to go on", file=sys.stderr)
     except Exception as error:
         formatted = getattr(error, "format_message", None)  # a usage error of the command-line library
-        if formatted:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            code = 2
+            print(formatted(), file=sys.stderr)
+        elif formatted:
             code = _fail(formatted().replace("\n", " "))
         elif type(error).__name__ == "Abort":
             code = 130

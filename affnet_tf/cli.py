@@ -58,7 +58,7 @@ def _command(name: str) -> Callable:
         @functools.wraps(function)
         def run(*args: Any, json: bool, quiet: bool, debug: bool, **options: Any) -> int:
             try:
-                return function(Console(json, quiet), *args, **options) or 0
+                return function(Console(json, quiet, debug), *args, **options) or 0
             except ModuleNotFoundError as error:
                 if debug or (error.name or "").startswith("affnet_tf"):
                     raise
@@ -351,7 +351,8 @@ def verify(console: Console, bundle: Annotated[Path, typer.Argument(help="A bund
     """
     from affnet_tf.inference.reverify import verify_bundle
 
-    document, table = verify_bundle(bundle)
+    with console.chatter():
+        document, table = verify_bundle(bundle)
     console.result(document, table)
 
 
@@ -371,9 +372,10 @@ def predict(
 
     Example: affnet predict clip.mp4 --start 2.0 --end 2.4 --model runs/final --out prediction
     """
-    with silent():
-        from affnet_tf.inference.predictor import predict_file
-    document, table = predict_file(path, model, start, end, detector, out)
+    from affnet_tf.inference.predictor import predict_file
+
+    with console.chatter():
+        document, table = predict_file(path, model, start, end, detector, out)
     for note in document["notes"]:
         console.note(note)
     console.result(document, table)
@@ -392,7 +394,10 @@ def main() -> None:
         print("interrupted; run the same command again (with --resume for a run) to go on", file=sys.stderr)
     except Exception as error:
         formatted = getattr(error, "format_message", None)  # a usage error of the command-line library
-        if formatted:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            code = 2
+            print(formatted(), file=sys.stderr)
+        elif formatted:
             code = _fail(formatted().replace("\n", " "))
         elif type(error).__name__ == "Abort":
             code = 130

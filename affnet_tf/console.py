@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+from affnet_tf.silence import silent
 
 __all__ = ["Console"]
 
@@ -21,10 +24,12 @@ class Console:
     Attributes:
         json: print one JSON document instead of tables.
         quiet: no progress and no notes.
+        debug: let other libraries talk.
     """
 
     json: bool = False
     quiet: bool = False
+    debug: bool = False
 
     def result(self, document: Any, *tables: tuple[str, Sequence[str], Sequence[Sequence[object]]]) -> None:
         """Print a result: the document as JSON, or the tables (title, column names, rows)."""
@@ -35,11 +40,12 @@ class Console:
         from rich.console import Console as Rich
         from rich.table import Table
 
-        rich = Rich(highlight=False, width=None if sys.stdout.isatty() else 160)
+        # Paths may hold what looks like markup; a table's own title would be folded to the table's width.
+        rich = Rich(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 160)
         for title, columns, rows in tables:
-            table = Table(
-                title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
-            )
+            if title:
+                rich.print(title, style="bold", soft_wrap=True)
+            table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
             for i, column in enumerate(columns):
                 numeric = any(isinstance(row[i], (int, float)) for row in rows)
                 table.add_column(column, justify="right" if numeric else "left", overflow="fold")
@@ -56,6 +62,19 @@ class Console:
         """Tell something that is not a result."""
         if not self.quiet:
             print(text, file=sys.stderr)
+
+    @contextlib.contextmanager
+    def chatter(self) -> Iterator[None]:
+        """Nothing that is printed inside is shown, unless ``debug``; what is raised inside is."""
+        if self.debug:
+            yield
+            return
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(silent())
+            nowhere = stack.enter_context(open(os.devnull, "w"))
+            stack.enter_context(contextlib.redirect_stdout(nowhere))
+            stack.enter_context(contextlib.redirect_stderr(nowhere))
+            yield
 
     @contextlib.contextmanager
     def progress(self, title: str) -> Iterator[Report]:

@@ -58,13 +58,14 @@ def run_demo(out: Path, console: Console) -> int:
     console.note("5/6 export and verify")
     with console.chatter():
         export_run(out / "final", out / "bundle", RECIPES)
-    document, verified = verify_bundle(out / "bundle")
+        document, verified = verify_bundle(out / "bundle")
     console.note("6/6 predict")
     clip = read_dataset("casme2", people)[0]
     answers = {}
     for name in ("final", "bundle/float32", "bundle/full_int8"):
         target = out / "prediction" if name == "final" else None
-        answers[name], _ = predict_file(clip.frames, out / name, clip.onset, clip.offset, "none", target)
+        with console.chatter():
+            answers[name], _ = predict_file(clip.frames, out / name, clip.onset, clip.offset, "none", target)
     labels = result.scores.labels
     predictions = [
         (name, answer["label"], *(f"{answer['probabilities'][label]:.4f}" for label in labels))

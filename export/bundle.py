@@ -17,14 +17,23 @@ from affnet_tf.export.join import join
 from affnet_tf.export.recipes import RECIPES, Recipe, recipe
 from affnet_tf.export.representative import clips_showing
 from affnet_tf.export.signatures import in_float32
+from affnet_tf.export.vectors import make_vectors
 from affnet_tf.export.verify import Verification, VerificationError, verify
 from affnet_tf.files import atomic_folder, read_json, write_json
-from affnet_tf.inference.runtime import LABELS_FILE, MODEL_FILE, RECIPE_FILE
+from affnet_tf.inference.reverify import Vectors, compare, file_sums, verify_bundle
+from affnet_tf.inference.runtime import (
+    LABELS_FILE,
+    MODEL_FILE,
+    RECIPE_FILE,
+    SUMS_FILE,
+    VECTORS_FILE,
+    VERIFY_FILE,
+    TFLiteModel,
+)
 from affnet_tf.models.checkpoint import Checkpoint, versions
 
-__all__ = ["Bundle", "Exported", "export", "read_bundle"]
+__all__ = ["Bundle", "Exported", "check_replaceable", "export", "read_bundle"]
 
-VERIFY_FILE = "verify.json"
 # Made-up clips, where no others are given: as many as these, of lengths that take every path through the motion graph.
 _MADE_UP = 8
 _LENGTHS = (2, 9, 40)
@@ -67,6 +76,7 @@ def export(
     calibration: np.ndarray | None = None,
     holdout: Sequence[np.ndarray] | None = None,
     *,
+    data: str = "held-out clips",
     force: bool = False,
 ) -> Bundle:
     """Convert a network by each recipe, verify every file, and write the bundle: all of it, or nothing.
@@ -78,6 +88,7 @@ def export(
         calibration: float (N, S, S, 3) in [0, 1], motion images of *training* subjects, for recipes that need them.
         holdout: clips to verify with, uint8 (T, F, F, 3) each, cropped, of subjects that were not trained on. None: clips
             that fade into the calibration images, or into random patterns if there are none; ``verify.json`` says which.
+        data: what ``holdout`` is, for ``verify.json``.
         force: replace a bundle that is there already.
 
     Raises:
@@ -88,20 +99,21 @@ def export(
     if not chosen:
         raise InputError(f"an export must name a recipe: {', '.join(each.name for each in RECIPES)}. Received: none")
     out = Path(out)
-    if out.exists():
-        _check_replaceable(out, force)
+    check_replaceable(out, force)
     checkpoint = in_float32(checkpoint)
-    clips, data = _clips(checkpoint, calibration, holdout)
+    clips, made_up = _clips(checkpoint, calibration, holdout)
+    vectors = make_vectors(checkpoint, clips)
     with atomic_folder(out, replace=force) as temporary:
         motion = convert_motion(checkpoint)
         for each in chosen:
             file = join(convert_network(checkpoint, each, calibration), motion)
-            verification = verify(file, checkpoint, each, clips, data)
+            verification = verify(file, checkpoint, each, clips, made_up or data)
             if not verification.passed:
                 raise VerificationError(
                     f"recipe {each.name!r} must answer as Keras does. Received: {_joined(verification)}"
                 )
-            _write(temporary / each.name, file, checkpoint, each, verification, calibration)
+            _write(temporary / each.name, file, checkpoint, each, verification, calibration, vectors)
+        verify_bundle(temporary)
     return read_bundle(out)
 
 
@@ -131,6 +143,7 @@ def _write(
     chosen: Recipe,
     verification: Verification,
     calibration: np.ndarray | None,
+    vectors: Vectors,
 ) -> None:
     folder.mkdir()
     (folder / MODEL_FILE).write_bytes(file)
@@ -148,12 +161,17 @@ def _write(
             "versions": versions(),
         },
     )
-    write_json(folder / VERIFY_FILE, verification.to_json())
+    vectors.save(folder / VECTORS_FILE)
+    again = {name: dataclasses.asdict(worst) for name, worst in compare(TFLiteModel(folder), vectors).items()}
+    write_json(folder / VERIFY_FILE, {**verification.to_json(), "vectors": again})
+    sums = "".join(f"{digest}  {name}\n" for name, digest in file_sums(folder).items())
+    (folder / SUMS_FILE).write_text(sums, encoding="utf-8")
 
 
 def _clips(
     checkpoint: Checkpoint, calibration: np.ndarray | None, holdout: Sequence[np.ndarray] | None
-) -> tuple[Sequence[np.ndarray], str]:
+) -> tuple[Sequence[np.ndarray], str | None]:
+    """The clips to verify with, and what they are if they were not given."""
     size = checkpoint.frame_size
     if holdout is not None and len(holdout):
         for clip in holdout:
@@ -162,7 +180,7 @@ def _clips(
                     f"a held-out clip must be uint8 of shape (T, {size}, {size}, 3), T at least 2. "
                     f"Received: {clip.dtype} of shape {clip.shape}"
                 )
-        return holdout, "held-out clips"
+        return holdout, None
     if calibration is not None and len(calibration):
         return clips_showing(calibration, size, _LENGTHS), "clips made from the calibration images"
     side = checkpoint.config.model.input_size
@@ -171,7 +189,15 @@ def _clips(
     return clips_showing(patterns, size, _LENGTHS), "clips made from random patterns"
 
 
-def _check_replaceable(out: Path, force: bool) -> None:
+def check_replaceable(out: str | os.PathLike, force: bool) -> None:
+    """Raise if a bundle may not be written there.
+
+    Raises:
+        InputError: something is there, and it is not a bundle, or ``force`` is false.
+    """
+    out = Path(out)
+    if not out.exists():
+        return
     if not force:
         raise InputError(f"output folder must not exist yet; --force replaces a bundle. Received: {str(out)!r}")
     # Whoever mistypes --out must not lose anything but a bundle.

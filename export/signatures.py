@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from affnet_tf.errors import InputError
-from affnet_tf.inference.predictor import clip_motion_image
+from affnet_tf.imaging.motion import clip_motion_image
 from affnet_tf.inference.runtime import FRAMES, MOTION_IMAGE, PROBABILITIES
 from affnet_tf.models.affectivenet import affectivenet, copy_weights
 from affnet_tf.models.checkpoint import Checkpoint
@@ -46,10 +46,16 @@ def network_graph(checkpoint: Checkpoint) -> Graph:
     """motion_image float32 (1, S, S, 3) -> probabilities (1, classes); the network rebuilt in float32.
 
     Raises:
-        InputError: Keras does not run on TensorFlow, the only backend that can be exported.
+        InputError: Keras does not run on TensorFlow, the only backend that can be exported; or the network sees
+            optical flow.
     """
     if keras.backend.backend() != "tensorflow":
         raise InputError(f"export must run with KERAS_BACKEND=tensorflow. Received: {keras.backend.backend()}")
+    if checkpoint.config.motion.representation != "motion":
+        raise InputError(
+            "a network to export must have motion.representation 'motion': its file makes motion images. "
+            f"Received: {checkpoint.config.motion.representation!r}"
+        )
     model = in_float32(checkpoint).model
     size = checkpoint.config.model.input_size
 

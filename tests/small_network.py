@@ -24,7 +24,7 @@ LABELS = ("negative", "positive", "surprise")
 def checkpoint(frame_size: int, weights: str = "bilen", **options) -> Checkpoint:
     """A network of 32x32 whose answers differ from picture to picture, with batch normalisation away from the identity."""
     options = {"input_size": 32, "kernels": (3, 5, 7), "widths": (8, 16), "stem": 4, "last_channels": 16, **options}
-    config = ExperimentConfig(motion=MotionConfig(weights), model=ModelConfig(dense=32, **options))
+    config = ExperimentConfig(motion=MotionConfig(weights=weights), model=ModelConfig(dense=32, **options))
     keras.utils.set_random_seed(7)
     model = affectivenet(config.model, len(LABELS))
     rng = np.random.default_rng(7)

@@ -231,7 +231,7 @@ def test_override():
         ],
     )
     assert config == ExperimentConfig(
-        motion=MotionConfig("linear"),
+        motion=MotionConfig(weights="linear"),
         model=ModelConfig(kernels=(3, 5)),
         augment=AugmentConfig(flip=False),
         train=TrainConfig(epochs=31, learning_rate=1.0),

@@ -17,7 +17,8 @@ from affnet_tf.models.affectivenet import affectivenet, probabilities
 from affnet_tf.models.checkpoint import load_checkpoint
 from affnet_tf.pipeline.crops import CropConfig
 from affnet_tf.pipeline.input import motion_images, read_clips, training_batches
-from affnet_tf.pipeline.store import open_store, prepare
+from affnet_tf.pipeline.prepare import prepare
+from affnet_tf.pipeline.store import open_store
 from affnet_tf.training.experiment import evaluate, train
 from affnet_tf.training.fit import Trainer, balanced_weights
 

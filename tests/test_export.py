@@ -124,9 +124,11 @@ def test_mixed_precision_is_rebuilt_in_float32(network, tmp_path):
 def test_what_lies_in_a_bundle(exported, network):
     folder = exported.recipes["full_int8"].folder
     assert sorted(path.name for path in folder.iterdir()) == [
+        "SHA256SUMS",
         "labels.txt",
         "model.tflite",
         "recipe.json",
+        "vectors.npz",
         "verify.json",
     ]
     document = json.loads((folder / "recipe.json").read_text())

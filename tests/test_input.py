@@ -9,9 +9,11 @@ from forged import SIZE, forge_clips
 from affnet_tf.config import AugmentConfig, ExperimentConfig, ModelConfig, MotionConfig, TrainConfig, replace
 from affnet_tf.errors import InputError
 from affnet_tf.imaging.motion import weights
+from affnet_tf.pipeline import warp as changes
 from affnet_tf.pipeline.crops import CropConfig
-from affnet_tf.pipeline.input import _gain, _sample, _warp, motion_images, read_clips, training_batches
-from affnet_tf.pipeline.store import open_store, prepare
+from affnet_tf.pipeline.input import motion_images, read_clips, training_batches
+from affnet_tf.pipeline.prepare import prepare
+from affnet_tf.pipeline.store import open_store
 
 NONE = AugmentConfig(jitter=0, drop=0, shift=0, rotate=0, scale=0, flip=False, gain=0)
 CONFIG = ExperimentConfig(model=ModelConfig(input_size=28), train=TrainConfig(batch_size=3))
@@ -33,7 +35,7 @@ def clips(store):
 
 @pytest.fixture(scope="module")
 def frames(clips) -> list[np.ndarray]:
-    return [frames for _, frames in clips.as_numpy_iterator()]
+    return [frames for _, frames, _ in clips.as_numpy_iterator()]
 
 
 def take(count: int, clips, config=CONFIG, seed=0, skip=0, labels=LABELS, weighing=WEIGHTS):
@@ -69,7 +71,7 @@ def test_motion_images(clips, frames, size):
 
 
 def test_motion_images_of_other_weights(clips, frames):
-    images = motion_images(clips, MotionConfig("linear"), SIZE)
+    images = motion_images(clips, MotionConfig(weights="linear"), SIZE)
     expected = np.einsum("t,thwc->hwc", 2.0 * np.arange(1, len(frames[2]) + 1) - len(frames[2]) - 1, frames[2])
     np.testing.assert_allclose(images[2], stretched(expected), atol=2e-5)
 
@@ -160,7 +162,7 @@ def draws(angle=0.5, zoom=0.5, x=0.5, y=0.5, mirror=0.9) -> tf.Tensor:
 
 
 def warp(image: np.ndarray, size: int, random: tf.Tensor, **augment) -> np.ndarray:
-    return _warp(tf.constant(image), size, replace(NONE, **augment), random).numpy()
+    return changes.warp(tf.constant(image), size, replace(NONE, **augment), random).numpy()
 
 
 def test_mirror():
@@ -219,7 +221,7 @@ def test_pooling_then_warping_is_warping_each_frame_then_pooling(frames):
 
 def sample(frames: np.ndarray, step: int, **augment) -> np.ndarray:
     random = tf.random.stateless_uniform([8], seed=[5, step])
-    return _sample(tf.constant(frames), replace(NONE, **augment), random, tf.constant(step, tf.int64), 5).numpy()
+    return changes.sample(tf.constant(frames), replace(NONE, **augment), random, tf.constant(step, tf.int64), 5).numpy()
 
 
 @pytest.mark.parametrize("length", [2, 3, 7, 40])
@@ -254,7 +256,7 @@ def test_drop_leaves_out_its_share_but_never_the_ends():
 def test_gain_changes_contrast_around_the_mean(draw, factor):
     image = np.random.default_rng(0).random((6, 6, 3)).astype(np.float32)
     random = tf.constant([0.5] * 7 + [draw])
-    result = _gain(tf.constant(image), replace(NONE, gain=0.2), random).numpy()
+    result = changes.gain(tf.constant(image), replace(NONE, gain=0.2), random).numpy()
     np.testing.assert_allclose(result, np.clip((image - image.mean()) * factor + image.mean(), 0, 1), atol=1e-6)
 
 
@@ -270,5 +272,5 @@ def test_a_still_clip_stays_finite(tmp_path):
 
 
 def test_a_store_that_is_opened_again_reads_the_same(store, frames):
-    for (_, ours), theirs in zip(read_clips(open_store(store.path)).as_numpy_iterator(), frames, strict=True):
+    for (_, ours, _), theirs in zip(read_clips(open_store(store.path)).as_numpy_iterator(), frames, strict=True):
         np.testing.assert_array_equal(ours, theirs)

@@ -10,7 +10,7 @@ import small_network as small
 
 from affnet_tf.errors import InputError
 from affnet_tf.imaging.faces import Face
-from affnet_tf.imaging.motion import affective_motion_image
+from affnet_tf.imaging.motion import affective_motion_image, clip_motion_image
 from affnet_tf.inference import predictor as predictors
 from affnet_tf.inference.picture import draw_prediction
 from affnet_tf.inference.predictor import Predictor, load_predictor, predict_path
@@ -117,7 +117,7 @@ def test_bad_frames_are_refused_alike(keras_predictor, bundle, source):
             found.predict_clip(frames)
 
 
-def test_a_long_clip_is_pooled_part_by_part_to_the_same_image(keras_predictor, bundle, monkeypatch):
+def test_a_long_clip_is_pooled_frame_by_frame_to_the_same_image(keras_predictor, bundle, monkeypatch):
     frames = small.clip(200, 40, seed=4)
     whole = keras_predictor.predict_clip(frames)
     monkeypatch.setattr(predictors, "LONG_CLIP", 100)
@@ -202,8 +202,8 @@ def test_a_predictor_takes_any_functions():
 def test_what_the_network_sees_is_the_motion_image_where_sizes_agree():
     frames = small.clip(9, 32)
     expected = affective_motion_image(frames, kind="linear")
-    np.testing.assert_allclose(predictors.clip_motion_image(frames[None], "linear", 32)[0], expected, atol=1e-6)
-    tensor = predictors.clip_motion_image(keras.ops.convert_to_tensor(frames[None]), "linear", 32)
+    np.testing.assert_allclose(clip_motion_image(frames[None], "linear", 32)[0], expected, atol=1e-6)
+    tensor = clip_motion_image(keras.ops.convert_to_tensor(frames[None]), "linear", 32)
     np.testing.assert_allclose(keras.ops.convert_to_numpy(tensor)[0], expected, atol=1e-6)
 
 

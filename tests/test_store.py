@@ -11,17 +11,18 @@ import pytest
 from forged import SIZE, forge_clips
 
 from affnet_tf.errors import InputError
-from affnet_tf.pipeline import store as store_module
+from affnet_tf.pipeline import prepare as prepare_module
 from affnet_tf.pipeline.crops import CropConfig
 from affnet_tf.pipeline.input import read_clips
-from affnet_tf.pipeline.store import open_store, prepare
+from affnet_tf.pipeline.prepare import prepare
+from affnet_tf.pipeline.store import open_store
 
 SETTINGS = CropConfig(size=SIZE, detector="none")
 
 
 @pytest.fixture(autouse=True)
 def _small_shards(monkeypatch):
-    monkeypatch.setattr(store_module, "CLIPS_PER_SHARD", 3)
+    monkeypatch.setattr(prepare_module, "CLIPS_PER_SHARD", 3)
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +35,11 @@ def clips(tmp_path_factory):
 def whole(clips, tmp_path_factory):
     """A store that was made in one go."""
     path = tmp_path_factory.mktemp("stores") / "whole"
-    before, store_module.CLIPS_PER_SHARD = store_module.CLIPS_PER_SHARD, 3
+    before, prepare_module.CLIPS_PER_SHARD = prepare_module.CLIPS_PER_SHARD, 3
     try:
         prepare(clips, path, SETTINGS)
     finally:
-        store_module.CLIPS_PER_SHARD = before
+        prepare_module.CLIPS_PER_SHARD = before
     return path
 
 
@@ -56,8 +57,8 @@ def test_round_trip_is_lossless(clips, whole):
     store = open_store(whole)
     assert [clip.key for clip in store.clips] == [clip.key for clip in clips]
     stored = list(read_clips(store).as_numpy_iterator())
-    assert [int(row) for row, _ in stored] == list(range(8))
-    for (_, frames), clip, row in zip(stored, clips, store.clips, strict=True):
+    assert [int(row) for row, *_ in stored] == list(range(8))
+    for (_, frames, _), clip, row in zip(stored, clips, store.clips, strict=True):
         assert frames.dtype == np.uint8
         np.testing.assert_array_equal(frames, pixels(clip))
         for name in ("dataset", "subject", "clip_id", "emotion", "onset", "apex", "offset", "fps", "aus"):
@@ -70,7 +71,7 @@ def test_round_trip_is_lossless(clips, whole):
 def test_frames_are_resized_to_the_size_asked_for(clips, tmp_path):
     for size, interpolation in ((28, cv2.INTER_AREA), (48, cv2.INTER_LINEAR)):
         store = prepare(clips[:2], tmp_path / str(size), CropConfig(size, "none")).store
-        for (_, frames), clip in zip(read_clips(store).as_numpy_iterator(), clips, strict=False):
+        for (_, frames, _), clip in zip(read_clips(store).as_numpy_iterator(), clips, strict=False):
             expected = np.stack(
                 [cv2.resize(frame, (size, size), interpolation=interpolation) for frame in pixels(clip)]
             )
@@ -85,8 +86,9 @@ def test_missing_values_come_back(clips, tmp_path):
 
 def test_the_manifest(clips, whole):
     manifest = json.loads((whole / "manifest.json").read_text())
-    assert manifest["settings"] == {"size": SIZE, "detector": "none", "margin": 0.1}
-    assert manifest["stored"] == manifest["clips"] == 8
+    settings = {"size": SIZE, "detector": "none", "margin": 0.1, "magnify": 0.0, "band": [1.0, 10.0]}
+    assert manifest["parts"]["casme2"]["settings"] == settings
+    assert manifest["stored"] == manifest["parts"]["casme2"]["clips"] == 8
     assert manifest["frames"] == sum(clip.offset - clip.onset + 1 for clip in clips)
     assert manifest["skipped"] == []
     for name, entry in manifest["shards"].items():
@@ -113,7 +115,7 @@ def test_an_interrupted_store_goes_on_to_the_same_files(clips, whole, tmp_path, 
     with pytest.raises(KeyboardInterrupt):
         prepare(clips, tmp_path / "store", SETTINGS, progress=stop)
     assert not [name for name in os.listdir(tmp_path / "store") if ".part" in name]
-    with pytest.raises(InputError, match="must be finished: run the same affnet prepare again"):
+    with pytest.raises(InputError, match="must be finished: run its affnet prepare again"):
         open_store(tmp_path / "store")
     seen = []
     prepare(clips, tmp_path / "store", SETTINGS, progress=lambda *done: seen.append(done))
@@ -139,7 +141,7 @@ def test_the_hash_tells_contents_apart(clips, whole, tmp_path):
 
 def test_a_store_of_other_settings_or_clips_is_refused(clips, whole):
     before = digests(whole)
-    with pytest.raises(InputError, match=r"by the same settings from the same clips\. Received: size 32 against 48"):
+    with pytest.raises(InputError, match=r"must have one size\. Received: 48, but casme2 in it has 32"):
         prepare(clips, whole, CropConfig(48, "none"))
     with pytest.raises(InputError, match=r"detector 'none' against 'mtcnn'; margin 0\.1 against 0\.2"):
         prepare(clips, whole, CropConfig(SIZE, "mtcnn", 0.2))
@@ -187,7 +189,7 @@ def test_damaged_clips_are_skipped_and_reported(damaged, tmp_path, workers):
     assert "at least 2 frames. Received: 1" in prepared.skipped[3]
     assert "must not be empty" in prepared.skipped[4]
     assert prepared.store.manifest["skipped"] == list(prepared.skipped)
-    frames = [frames for _, frames in read_clips(prepared.store).as_numpy_iterator()]
+    frames = [frames for _, frames, _ in read_clips(prepared.store).as_numpy_iterator()]
     assert len(frames) == 3
     np.testing.assert_array_equal(frames[2], pixels(damaged[3]))
     assert open_store(tmp_path / "store").hash == prepared.store.hash
@@ -196,30 +198,29 @@ def test_damaged_clips_are_skipped_and_reported(damaged, tmp_path, workers):
 def test_strict_raises_at_the_first(damaged, tmp_path):
     with pytest.raises(InputError, match="casme2 clip 'sub01/EP01': image must be whole"):
         prepare(damaged, tmp_path / "store", SETTINGS, strict=True)
-    with pytest.raises(InputError, match="must be finished"):
-        open_store(tmp_path / "store")
+    assert not (tmp_path / "store").exists()
     assert len(prepare(damaged, tmp_path / "store", SETTINGS).store.clips) == 3
     with pytest.raises(InputError, match="casme2 clip 'sub01/EP01'"):
         prepare(damaged, tmp_path / "store", SETTINGS, strict=True)
 
 
 def test_no_usable_clip(damaged, tmp_path):
-    with pytest.raises(InputError, match=r"no clip could be used; the first of 2: casme2 clip 'sub02/EP02'"):
+    with pytest.raises(InputError, match=r"no clip of casme2 could be used; the first of 2: casme2 clip 'sub02/EP02'"):
         prepare(damaged[6:], tmp_path / "store", SETTINGS)
 
 
 @pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data[:1000], lambda data: data + b"x"])
 def test_a_shard_of_another_size_is_noticed(whole, tmp_path, change):
     path = shutil.copytree(whole, tmp_path / "store")
-    shard = path / "clips-00001-of-00003.tfrecord"
+    shard = path / "casme2-00001-of-00003.tfrecord"
     shard.write_bytes(change(shard.read_bytes()))
     with pytest.raises(
-        InputError, match=r"shard '.*clips-00001-of-00003\.tfrecord' must have \d+ bytes\. Received: \d+"
+        InputError, match=r"shard '.*casme2-00001-of-00003\.tfrecord' must have \d+ bytes\. Received: \d+"
     ):
         open_store(path)
 
 
-@pytest.mark.parametrize("name", ["clips-00002-of-00003.tfrecord", "manifest.json", "clips.csv"])
+@pytest.mark.parametrize("name", ["casme2-00002-of-00003.tfrecord", "manifest.json", "clips.csv"])
 def test_a_missing_file_is_noticed(whole, tmp_path, name):
     path = shutil.copytree(whole, tmp_path / "store")
     (path / name).unlink()
@@ -231,7 +232,7 @@ def test_a_store_of_another_format_is_refused(whole, tmp_path):
     path = shutil.copytree(whole, tmp_path / "store")
     manifest = json.loads((path / "manifest.json").read_text())
     (path / "manifest.json").write_text(json.dumps({**manifest, "format": 99}))
-    with pytest.raises(InputError, match=r"must be of format 1\. Received: 99"):
+    with pytest.raises(InputError, match=r"must be a store's, of format 1\. Received: 99"):
         open_store(path)
     (path / "manifest.json").write_text("[]")
     with pytest.raises(InputError, match=r"manifest\.json"):

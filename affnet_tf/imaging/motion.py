@@ -14,7 +14,16 @@ import numpy as np
 from affnet_tf.config import SCALINGS, WEIGHTS
 from affnet_tf.errors import InputError, unknown
 
-__all__ = ["AffectiveMotion", "SlidingMotion", "affective_motion_image", "normalise", "rank_pool", "weights"]
+__all__ = [
+    "AffectiveMotion",
+    "SlidingMotion",
+    "affective_motion_image",
+    "clip_motion_image",
+    "normalise",
+    "rank_pool",
+    "resize_motion",
+    "weights",
+]
 
 _SPATIAL = (-3, -2, -1)
 # Standard deviations from 0 to 1.
@@ -131,6 +140,41 @@ def affective_motion_image(frames: Any, lengths: Any = None, kind: str = "bilen"
     """
     motion = rank_pool(frames, lengths, kind)
     return motion if signed else normalise(motion)
+
+
+def clip_motion_image(frames: Any, kind: str, size: int) -> Any:
+    """The motion image of cropped frames as the network sees it: pool, then resize the signed motion, then normalise.
+
+    Args:
+        frames: (B, T, F, F, 3) uint8 or float, NumPy or tensors of the Keras backend.
+        kind: name of the weights.
+        size: height and width S of the image.
+
+    Returns:
+        float32 (B, S, S, 3) in [0, 1], of the same family as ``frames``.
+
+    Raises:
+        InputError: as ``rank_pool``.
+    """
+    return normalise(resize_motion(rank_pool(frames, kind=kind), size))
+
+
+def resize_motion(motion: Any, size: int) -> Any:
+    """Bring motion to size x size: bilinear, with half-pixel centres and without antialiasing.
+
+    Args:
+        motion: float (H, W, C) or (B, H, W, C), NumPy or a tensor of the Keras backend.
+        size: height and width.
+
+    Returns:
+        The same dtype and family; the very same object if it has that size already.
+    """
+    if tuple(motion.shape[-3:-1]) == (size, size):
+        return motion
+    resized = keras.ops.image.resize(
+        motion, (size, size), interpolation="bilinear", antialias=False, data_format="channels_last"
+    )
+    return keras.ops.convert_to_numpy(resized) if isinstance(motion, np.ndarray) else resized
 
 
 @keras.saving.register_keras_serializable("affnet_tf")

@@ -12,18 +12,17 @@ from typing import Any
 import numpy as np
 
 from affnet_tf.errors import InputError
-from affnet_tf.files import IMAGE_SUFFIXES
+from affnet_tf.files import IMAGE_SUFFIXES, write_json
 from affnet_tf.inference.runtime import TFLiteModel, is_bundle
 
-__all__ = ["PathPrediction", "Prediction", "Predictor", "clip_motion_image", "load_predictor", "predict_path"]
+__all__ = ["PathPrediction", "Prediction", "Predictor", "load_predictor", "predict_file", "predict_path"]
 
-# Beyond this many frames the motion image is summed up part by part: the float32 copy of a long clip would fill the memory.
+# An exported graph keeps a float32 copy of all frames; beyond this many they are pooled outside, frame by frame.
 LONG_CLIP = 512
 # Micro-expressions last under 0.5 s; of a second or more, most is something else.
 LONG_SECONDS = 1.0
-# Frames on which a face is looked for: the first, then others evenly spaced over the clip.
-FACE_ATTEMPTS = 10
 SHOWN_FRAMES = 5
+PREDICTION_FILE, PICTURE_FILE = "prediction.json", "prediction.png"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +128,9 @@ class Predictor:
                 f"Received: {frames.dtype} of shape {frames.shape}"
             )
         if len(frames) > LONG_CLIP and self.weights is not None and find_spec("keras"):
-            image = _long_motion_image(frames, self.weights, self.input_size)
+            from affnet_tf.imaging.motion import clip_motion_image
+
+            image = clip_motion_image(frames[None], self.weights, self.input_size)[0]
             return Prediction(self.labels, self.classify(image), image)
         probabilities, image = self.classify_clip(frames)
         return Prediction(self.labels, probabilities, image)
@@ -154,7 +155,14 @@ class Predictor:
                 f"a float motion image must lie in [0, 1]. Received: [{image.min():.3g}, {image.max():.3g}]"
             )
         if image.shape[:2] != (self.input_size, self.input_size):
-            image = _resized(image, self.input_size)
+            if not find_spec("keras"):
+                raise InputError(
+                    f"a motion image must have {self.input_size}x{self.input_size} pixels; to have it resized, install "
+                    f"keras. Received: {image.shape[1]}x{image.shape[0]}"
+                )
+            from affnet_tf.imaging.motion import resize_motion
+
+            image = resize_motion(image, self.input_size)
         return Prediction(self.labels, self.classify(image), image)
 
 
@@ -202,6 +210,7 @@ def predict_path(
         InputError: nothing readable, fewer than two frames, or no face.
     """
     from affnet_tf.imaging.frames import frame_numbers, frame_range, is_video, read_image, video_info
+    from affnet_tf.pipeline.crops import crop_source
 
     path = Path(path)
     if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
@@ -215,7 +224,7 @@ def predict_path(
     if len(numbers) < 2:
         raise InputError(f"a clip must have at least 2 frames. Received: {str(path)!r} with {len(numbers)}")
 
-    crops, face_index = _read_crops(path, first, last, len(numbers), detector, predictor.frame_size)
+    crops, face_index = crop_source(path, first, last, predictor.frame_size, detector)
     # A video may hold a few more or fewer frames than its header says.
     numbers = [*numbers[: len(crops)], *(numbers[-1] + 1 + i for i in range(len(crops) - len(numbers)))]
     face_frame = None if face_index is None else numbers[face_index]
@@ -237,53 +246,59 @@ def predict_path(
     )
 
 
-def clip_motion_image(frames: Any, weights: str, input_size: int) -> Any:
-    """The motion image of cropped frames as the network sees it: pool, then resize the signed motion, then normalise.
+def predict_file(
+    path: str | os.PathLike,
+    model: str | os.PathLike,
+    start: float | None = None,
+    end: float | None = None,
+    detector: str = "mtcnn",
+    out: str | os.PathLike | None = None,
+) -> tuple[dict[str, Any], tuple[str, tuple[str, ...], list[tuple[object, ...]]]]:
+    """``predict_path`` by the paths alone; ``out`` takes prediction.json and prediction.png.
 
     Args:
-        frames: (B, T, F, F, 3) uint8 or float, NumPy or tensors of the Keras backend.
-        weights: the frame weights, see ``imaging.motion.weights``.
-        input_size: height and width S; the resize is bilinear with half-pixel centres and without antialiasing.
+        path: as ``predict_path``.
+        model: as ``load_predictor``.
+        start: as ``predict_path``.
+        end: as ``predict_path``.
+        detector: a name of ``imaging.faces.DETECTORS``.
+        out: folder to write to; it is made if need be, and files of an earlier prediction are replaced.
 
     Returns:
-        float32 (B, S, S, 3) in [0, 1], of the same family as ``frames``.
+        What prediction.json holds, and a table (title, columns, rows) of the labels, the most probable one first.
+
+    Raises:
+        InputError: as the two; an unknown detector; ``out`` is a file, or matplotlib, which draws, is not installed.
     """
-    from affnet_tf.imaging.motion import normalise, rank_pool
+    from affnet_tf.imaging.faces import face_detector
 
-    return normalise(_resized(rank_pool(frames, kind=weights), input_size))
+    if out is not None and Path(out).exists() and not Path(out).is_dir():
+        raise InputError(f"--out must be a folder. Received: {str(out)!r}, which is a file")
+    finder = face_detector(detector)
+    result = predict_path(path, load_predictor(model), start, end, finder)
+    document = {"model": str(model), **result.to_json()}
+    if out is not None:
+        from affnet_tf.inference.picture import draw_prediction
 
-
-def _resized(motion: Any, size: int) -> Any:
-    if tuple(motion.shape[-3:-1]) == (size, size):
-        return motion
-    if not find_spec("keras"):
-        raise InputError(f"to resize a motion image to {size}x{size}, install keras. Received: {tuple(motion.shape)}")
-    import keras
-
-    resized = keras.ops.image.resize(
-        motion, (size, size), interpolation="bilinear", antialias=False, data_format="channels_last"
-    )
-    return keras.ops.convert_to_numpy(resized) if isinstance(motion, np.ndarray) else resized
-
-
-def _long_motion_image(frames: np.ndarray, kind: str, size: int) -> np.ndarray:
-    """As ``clip_motion_image``, for one clip of any length: rank pooling is a sum, and a sum can be taken part by part."""
-    from affnet_tf.imaging.motion import normalise, weights
-
-    alpha = weights(len(frames), kind)
-    motion = np.zeros(frames.shape[1:])
-    for begin in range(0, len(frames), 64):
-        part = slice(begin, begin + 64)
-        motion += np.tensordot(alpha[part], frames[part].astype(np.float64), axes=1)
-    return normalise(_resized(motion.astype(np.float32), size))
+        draw_prediction(result, Path(out) / PICTURE_FILE)
+        write_json(Path(out) / PREDICTION_FILE, document)
+    rows = sorted(document["probabilities"].items(), key=lambda row: -row[1])
+    span = f", frames {result.start} to {result.end}" if result.frames else ""
+    return document, (f"{result.path.name}{span}", ("label", "probability"), rows)
 
 
 def _from_checkpoint(folder: Path) -> Predictor:
     import keras
 
+    from affnet_tf.imaging.motion import clip_motion_image
     from affnet_tf.models.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(folder)
+    if checkpoint.config.motion.representation != "motion":
+        raise InputError(
+            f"a network that predicts must have motion.representation 'motion'. "
+            f"Received: {checkpoint.config.motion.representation!r} in {str(folder)!r}"
+        )
     size, weights = checkpoint.config.model.input_size, checkpoint.config.motion.weights
 
     def classify(image: np.ndarray) -> np.ndarray:
@@ -306,23 +321,6 @@ def _from_tflite(path: Path) -> Predictor:
     labels = model.labels or tuple(f"class {i}" for i in range(model.classes))
     weights = model.recipe.get("motion_weights")
     return Predictor("tflite", labels, model.input_size, model.frame_size, weights, model.classify, model.classify_clip)
-
-
-def _read_crops(
-    path: Path, first: int | None, last: int | None, count: int, detector: Any, size: int
-) -> tuple[np.ndarray, int | None]:
-    """The cropped frames, and the index of the one that gave the crop. Two passes, so that no whole frame is kept."""
-    from affnet_tf.imaging.faces import align_crop, crop_frames, resize_frames
-    from affnet_tf.imaging.frames import iterate_frames
-
-    if detector is None:
-        return resize_frames(iterate_frames(path, first, last), size), None
-    tried = {round(i) for i in np.linspace(0, count - 1, min(FACE_ATTEMPTS, count))}
-    for index, frame in enumerate(iterate_frames(path, first, last)):
-        faces = detector.detect(frame) if index in tried else []
-        if faces:
-            return crop_frames(iterate_frames(path, first, last), align_crop(faces[0], size), size), index
-    raise InputError(f"{str(path)!r} must show a face. Received: none on {len(tried)} of its {count} frames")
 
 
 def _notes(count: int, seconds: float | None, face_frame: int | None, first: int, detector: Any) -> tuple[str, ...]:

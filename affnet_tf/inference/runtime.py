@@ -22,9 +22,12 @@ __all__ = [
     "MOTION_IMAGE",
     "PROBABILITIES",
     "RECIPE_FILE",
+    "SUMS_FILE",
     "Signature",
     "TFLiteModel",
     "TensorSpec",
+    "VECTORS_FILE",
+    "VERIFY_FILE",
     "find_model",
     "is_bundle",
 ]
@@ -33,6 +36,7 @@ __all__ = [
 CLASSIFY, CLASSIFY_CLIP = "classify", "classify_clip"
 FRAMES, MOTION_IMAGE, PROBABILITIES = "frames", "motion_image", "probabilities"
 MODEL_FILE, LABELS_FILE, RECIPE_FILE = "model.tflite", "labels.txt", "recipe.json"
+VERIFY_FILE, VECTORS_FILE, SUMS_FILE = "verify.json", "vectors.npz", "SHA256SUMS"
 
 _IDENTIFIER = b"TFL3"
 

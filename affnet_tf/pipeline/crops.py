@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
 import os
-from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -27,7 +25,8 @@ from affnet_tf.imaging.magnify import magnify
 
 __all__ = ["CropConfig", "CroppedClip", "crop_clip", "crop_source"]
 
-ATTEMPTS = 5
+# Frames on which a face is looked for: the first, then others evenly spaced up to the last.
+ATTEMPTS = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +79,8 @@ def crop_clip(clip: Clip, settings: CropConfig) -> CroppedClip | str:
     try:
         if clip.kind == "image":
             return CroppedClip(resize_frames([read_image(clip.frames)], settings.size), None, None)
-        frames = crop_source(clip.frames, clip.onset, clip.offset, settings)
+        detector = _detector(settings.detector)
+        frames, _ = crop_source(clip.frames, clip.onset, clip.offset, settings.size, detector, settings.margin)
         if len(frames) < 2:
             raise InputError(f"must have at least 2 frames. Received: {len(frames)}")
         fps = video_info(clip.frames).fps if clip.kind == "video" else None
@@ -102,51 +102,45 @@ def _apex(clip: Clip, length: int) -> int:
     return min(max(place, 1), length - 1)
 
 
-def crop_source(path: str | os.PathLike, start: int | None, end: int | None, settings: CropConfig) -> np.ndarray:
+def crop_source(
+    path: str | os.PathLike,
+    start: int | None,
+    end: int | None,
+    size: int,
+    detector: FaceDetector | None,
+    margin: float = 0.1,
+) -> tuple[np.ndarray, int | None]:
     """The crops of a frame folder or a video from ``start`` to ``end``, inclusive.
 
-    The face is looked for on the first frame, then on others up to the last; its crop serves all frames.
+    The face is looked for on the first frame, then on others up to the last; its crop serves all frames. The frames are
+    read twice, so that no whole frame is kept.
+
+    Args:
+        path: the folder or the video.
+        start: number of the first frame; None: where it begins.
+        end: number of the last; None: where it ends.
+        size: height and width of a crop.
+        detector: what finds the face; None: the frames are crops already and are only resized.
+        margin: room around the face, as a share of its side.
 
     Returns:
-        uint8 (T, size, size, 3).
+        uint8 (T, size, size, 3), and the index of the frame that gave the crop; None without a detector.
 
     Raises:
         InputError: the frames cannot be read, or none of those tried shows a face.
     """
-    if settings.detector == "none":
-        return resize_frames(iterate_frames(path, start, end), settings.size)
-
-    def stream() -> Iterator[np.ndarray]:
-        return iterate_frames(path, start, end)
-
-    matrix = _find_crop(stream, path, start, end, settings)
-    return crop_frames(stream(), matrix, settings.size)
-
-
-def _find_crop(
-    stream: Callable[[], Iterator[np.ndarray]],
-    path: str | os.PathLike,
-    start: int | None,
-    end: int | None,
-    settings: CropConfig,
-) -> np.ndarray:
-    detector = _detector(settings.detector)
+    if detector is None:
+        return resize_frames(iterate_frames(path, start, end), size), None
     total = len(frame_numbers(path, start, end))
-    tried = sorted({round(i * (total - 1) / (ATTEMPTS - 1)) for i in range(ATTEMPTS)})
-    frames = stream()
-    position = -1
-    for index in tried:
-        frame = next(itertools.islice(frames, index - position - 1, None), None)
-        position = index
-        if frame is None:  # a video may hold fewer frames than its header says
-            break
-        faces = detector.detect(frame)
+    tried = {round(i) for i in np.linspace(0, total - 1, min(ATTEMPTS, total))}
+    for index, frame in enumerate(iterate_frames(path, start, end)):
+        faces = detector.detect(frame) if index in tried else []
         if faces:
-            return align_crop(faces[0], settings.size, settings.margin)
-    raise InputError(f"a frame must show a face. Received: none on frames {', '.join(map(str, tried))} of {total}")
+            return crop_frames(iterate_frames(path, start, end), align_crop(faces[0], size, margin), size), index
+    raise InputError(f"{str(path)!r} must show a face. Received: none on {len(tried)} of its {total} frames")
 
 
 @functools.cache
-def _detector(name: str) -> FaceDetector:
+def _detector(name: str) -> FaceDetector | None:
     """One detector per process: loading its network costs seconds."""
     return face_detector(name)

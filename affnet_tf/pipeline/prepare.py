@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import hashlib
 import io
@@ -152,6 +153,7 @@ def prepare(
     done = len(clips) - sum(len(batches[i]) for i in pending)
     if strict and (known := _skipped(folder, [shard for i, shard in enumerate(names) if i not in pending])):
         raise InputError(known[0])
+    fresh = len(pending) == len(names)
     results = _crop_all([clip for i in pending for clip in batches[i]], settings, workers)
     try:
         for i in pending:
@@ -164,8 +166,17 @@ def prepare(
                 if progress:
                     progress(done, len(clips))
             _write_shard(folder, names[i], rows)
+            fresh = False
+    except InputError:
+        if fresh:
+            _discard(folder, part, names)
+        raise
     finally:
         results.close()
+    if not any(read_json(folder / f"{shard}.json")["clips"] for shard in names):
+        skipped = [*left_out, *_skipped(folder, names)]
+        _discard(folder, part, names)
+        raise InputError(f"no clip of {part} could be used; the first of {len(skipped)}: {skipped[0]}")
     _finish(folder)
     return Prepared(open_store(path), (*left_out, *_skipped(folder, names)))
 
@@ -275,8 +286,6 @@ def _finish(folder: Path) -> None:
         documents = {f"{name}.tfrecord": read_json(folder / f"{name}.json") for name in names}
         stored = [row for document in documents.values() for row in document["clips"]]
         skipped = [*plan.pop("left_out"), *_skipped(folder, names)]
-        if not stored:
-            raise InputError(f"no clip of {part} could be used; the first of {len(skipped)}: {skipped[0]}")
         rows += stored
         shards |= {name: {key: document[key] for key in ("bytes", "sha256")} for name, document in documents.items()}
         parts[part] = {**plan, "stored": len(stored), "skipped": skipped}
@@ -295,6 +304,14 @@ def _finish(folder: Path) -> None:
         "shards": shards,
     }
     write_json(folder / MANIFEST, manifest)
+
+
+def _discard(folder: Path, part: str, names: Sequence[str]) -> None:
+    """Remove a part without a clip, and the store if nothing else is in it."""
+    for name in (f"{part}.plan.json", *(f"{shard}{suffix}" for shard in names for suffix in (".json", ".tfrecord"))):
+        (folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _skipped(folder: Path, names: Sequence[str]) -> list[str]:

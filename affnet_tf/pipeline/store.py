@@ -61,6 +61,11 @@ class StoredClip:
         """(dataset, clip_id)."""
         return self.dataset, self.clip_id
 
+    @property
+    def person(self) -> str:
+        """``dataset/subject``: two datasets may name different people alike."""
+        return f"{self.dataset}/{self.subject}"
+
 
 @dataclasses.dataclass(frozen=True)
 class Store:

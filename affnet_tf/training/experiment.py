@@ -77,6 +77,9 @@ class _Data:
     def truth(self, keys: Iterable[Key]) -> list[int]:
         return [self.label_of[key] for key in keys]
 
+    def subjects(self, keys: Iterable[Key]) -> list[str]:
+        return sorted({self.store.clips[self.row_of[key]].person for key in keys})
+
     def pictures(self, keys: Iterable[Key]) -> np.ndarray:
         return self.images[[self.row_of[key] for key in keys]]
 
@@ -126,7 +129,8 @@ def train(
         "store": data.store.hash,
         "clips": len(kept),
         "validation_clips": len(held_out),
-        "subjects": sorted({f"{clip.dataset}/{clip.subject}" for clip in data.labelled if clip.key in set(kept)}),
+        "subjects": data.subjects(kept),
+        "validation_subjects": data.subjects(held_out),
     }
     checkpoint = Checkpoint(model, config, data.scheme.labels, data.store.frame_size, details)
     save_checkpoint(out / "model", checkpoint, replace=resume)

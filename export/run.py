@@ -1,0 +1,155 @@
+"""From a run folder to a bundle: what ``affnet export`` does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from affnet_tf.datasets.labels import label_scheme
+from affnet_tf.errors import InputError
+from affnet_tf.export.bundle import Bundle, check_replaceable, export
+from affnet_tf.export.recipes import RECIPES, recipe
+from affnet_tf.files import read_json
+from affnet_tf.models.checkpoint import Checkpoint, is_checkpoint, load_checkpoint
+from affnet_tf.pipeline.input import motion_images, read_clips
+from affnet_tf.pipeline.store import Store, StoredClip, open_store
+
+__all__ = ["export_run"]
+
+HOLDOUT = 64
+
+Table = tuple[str, tuple[str, ...], list[tuple[object, ...]]]
+
+
+def export_run(
+    run: str | os.PathLike,
+    out: str | os.PathLike,
+    recipes: Sequence[str],
+    *,
+    every: bool = False,
+    store: str | os.PathLike | None = None,
+    force: bool = False,
+) -> tuple[dict[str, Any], Table]:
+    """Export what ``affnet train`` trained: calibrate on its training clips, verify on its validation clips.
+
+    Without validation subjects it is verified on training clips; ``verify.json`` says which. Without a store, which
+    recipes that calibrate need, it is verified on made-up clips.
+
+    Args:
+        run: a run folder, whose manifest names the store, or a checkpoint folder.
+        out: folder of the bundle.
+        recipes: names of recipes.
+        every: all recipes.
+        store: the clip store that the network was trained on, where it lies now.
+        force: replace a bundle that is there.
+
+    Returns:
+        The verifications, JSON-ready, and a table (title, columns, rows) of them.
+
+    Raises:
+        InputError: no or an unknown recipe; no checkpoint; a store that is missing, or another than the network was
+            trained on; an ``out`` that exists; a file that does not keep its recipe's bounds.
+    """
+    names = [each.name for each in RECIPES] if every else list(recipes)
+    if not names:
+        known = ", ".join(each.name for each in RECIPES)
+        raise InputError(f"an export must name a --recipe ({known}), or --all. Received: none")
+    chosen = [recipe(name) for name in names]
+    check_replaceable(out, force)
+    run = Path(run)
+    folder = run / "model" if is_checkpoint(run / "model") else run
+    if not is_checkpoint(folder):
+        raise InputError(
+            f"a run must hold a trained network in model/, as affnet train writes it. Received: {str(run)!r}"
+        )
+    checkpoint = load_checkpoint(folder)
+    source = store or _recorded_store(run)
+    if source is None and any(each.needs_calibration for each in chosen):
+        needing = next(each.name for each in chosen if each.needs_calibration)
+        raise InputError(f"recipe {needing!r} must calibrate on training clips: --store names them. Received: none")
+    calibration, holdout, data = None, None, ""
+    if source is not None:
+        opened = _opened(source, checkpoint, given=store is not None)
+        calibration, holdout, data = _clips(opened, checkpoint)
+    bundle = export(checkpoint, out, names, calibration, holdout, data=data, force=force)
+    return _document(bundle), (f"{bundle.folder}: every file beside Keras", _COLUMNS, _rows(bundle))
+
+
+def _recorded_store(run: Path) -> str | None:
+    """The store that the run's manifest names; of a bare checkpoint, None."""
+    manifest = run / "manifest.json"
+    return read_json(manifest)["store"] if manifest.is_file() else None
+
+
+def _opened(path: str | os.PathLike, checkpoint: Checkpoint, given: bool) -> Store:
+    if not given and not tf.io.gfile.exists(os.fspath(path)):
+        raise InputError(f"the run's clip store must be there; --store says where it is now. Received: {path!r}")
+    store = open_store(path)
+    trained = checkpoint.details.get("store")
+    if store.hash != trained:
+        raise InputError(
+            f"store {store.path!r} must be the one that the network was trained on, {trained}. Received: {store.hash}"
+        )
+    labels = label_scheme(checkpoint.config.labels, store.clips).labels
+    if tuple(labels) != tuple(checkpoint.labels):
+        raise InputError(
+            f"label scheme {checkpoint.config.labels!r} must give the network's labels, {', '.join(checkpoint.labels)}. "
+            f"Received: {', '.join(labels)}"
+        )
+    return store
+
+
+def _clips(store: Store, checkpoint: Checkpoint) -> tuple[np.ndarray, list[np.ndarray], str]:
+    """Motion images of the training clips, cropped frames to verify with, and what these are."""
+    config = checkpoint.config
+    label_of, _ = label_scheme(config.labels, store.clips).assign(store.clips)
+    people = {part: set(checkpoint.details.get(part, ())) for part in ("subjects", "validation_subjects")}
+    rows = {
+        part: [row for row, clip in enumerate(store.clips) if clip.key in label_of and clip.person in persons]
+        for part, persons in people.items()
+    }
+    if not rows["subjects"]:
+        raise InputError(f"store {store.path!r} must hold clips that the network was trained on. Received: none")
+    part = "validation_subjects" if rows["validation_subjects"] else "subjects"
+    usable = [row for row in rows[part] if _has_frames(store.clips[row])]
+    picked = {usable[round(i)] for i in np.linspace(0, len(usable) - 1, min(HOLDOUT, len(usable)))}
+    kind = "clips of validation subjects" if part == "validation_subjects" else "training clips: nobody was held out"
+    # One pass for both would keep all frames in memory.
+    images = motion_images(_chosen(store, rows["subjects"]), config.motion, config.model.input_size)
+    holdout = [frames for _, frames, _ in _chosen(store, sorted(picked)).as_numpy_iterator()] if picked else []
+    return images, holdout, f"{len(holdout)} {kind}"
+
+
+def _has_frames(clip: StoredClip) -> bool:
+    return clip.kind == "frames" and clip.length >= 2
+
+
+def _chosen(store: Store, rows: Sequence[int]) -> tf.data.Dataset:
+    wanted = np.zeros(len(store.clips), bool)
+    wanted[list(rows)] = True
+    table = tf.constant(wanted)
+    return read_clips(store, cache=False).filter(lambda row, frames, flow: table[row])
+
+
+_COLUMNS = ("recipe", "signature", "max |Δ|", "agreement", "KB", "ms (1 thread)", "integer layers", "passed")
+
+
+def _rows(bundle: Bundle) -> list[tuple[object, ...]]:
+    rows = []
+    for name, made in bundle.recipes.items():
+        checked = made.verification
+        for signature, check in checked["signatures"].items():
+            integer = "{} of {}".format(*check["integer"])
+            figures = (check["max_delta"], f"{check['agreement']:.1%}", checked["bytes"] / 1000, check["latency_ms"])
+            rows.append((name, signature, *figures, integer, checked["passed"]))
+    return rows
+
+
+def _document(bundle: Bundle) -> dict[str, Any]:
+    recipes = {name: made.verification for name, made in bundle.recipes.items()}
+    return {"bundle": str(bundle.folder), "passed": True, "recipes": recipes}

@@ -1,0 +1,503 @@
+"""The command line, run in-process: what it prints where, its exit codes, and what bad input leaves behind."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import cv2
+import keras
+import numpy as np
+import pytest
+from layouts import CASME2_HEADER, write_workbook
+
+from affnet_tf.cli import app, main
+from affnet_tf.console import Console
+from affnet_tf.errors import InputError
+from affnet_tf.export.vectors import make_vectors
+from affnet_tf.inference.reverify import Vectors
+from affnet_tf.inference.runtime import TFLiteModel
+from affnet_tf.models.checkpoint import load_checkpoint
+from affnet_tf.pipeline.input import motion_images, read_clips
+from affnet_tf.pipeline.store import open_store
+
+COMMANDS = [command.name for command in app.registered_commands]
+EMOTIONS = ("happiness", "disgust", "surprise", "others")
+SMALL = ("input_size=32", "kernels=[3,5]", "widths=[4,8]", "last_channels=8", "dense=8")
+SETTINGS = [word for each in SMALL for word in ("--set", f"model.{each}")]
+SETTINGS += ["--set", "train.batch_size=4", "--set", "train.epochs=2"]
+
+
+def affnet(*words):
+    """Exit code of a command line."""
+    before, sys.argv = sys.argv, ["affnet", *map(str, words)]
+    try:
+        main()
+    except SystemExit as stop:
+        return stop.code
+    finally:
+        sys.argv = before
+
+
+def write_clips(root, subjects=3, size=40):
+    """A cropped CASME II of four clips a subject: one quarter of noise grows brighter."""
+    rng, rows = np.random.default_rng(0), []
+    for subject in range(1, subjects + 1):
+        for number, emotion in enumerate(EMOTIONS):
+            rows.append((f"{subject:02d}", f"EP{number:02d}", None, 3, 5, 9, None, "4", emotion))
+            folder = root / "Cropped" / f"sub{subject:02d}" / f"EP{number:02d}"
+            folder.mkdir(parents=True)
+            still = rng.uniform(60, 120, (size, size, 3))
+            spot = np.zeros((size, size, 1))
+            half = size // 2
+            spot[half * (number // 2) :, half * (number % 2) :][:half, :half] = 80
+            for i in range(7):
+                frame = np.clip(still + spot * i / 6, 0, 255).astype(np.uint8)
+                cv2.imwrite(str(folder / f"reg_img{3 + i}.png"), frame)
+    return write_rows(root, rows)
+
+
+def write_rows(root, rows):
+    write_workbook(root / "CASME2-coding-20140508.xlsx", {"Sheet1": [CASME2_HEADER, *rows], "Sheet2": []})
+    return rows
+
+
+def contents(folder):
+    """Every file below, with its content."""
+    return {path: path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """A dataset, its store, a run with a held-out subject, and a bundle, all by the command line."""
+    root = tmp_path_factory.mktemp("made")
+    write_clips(root / "people")
+    assert affnet("prepare", "casme2", root / "people", root / "store", "--size", 40, "--workers", 1, "--quiet") == 0
+    held_out = ("--set", "train.validation=0.34")
+    assert affnet("train", root / "store", "--out", root / "run", *SETTINGS, *held_out, "--quiet") == 0
+    assert affnet("export", root / "run", "--out", root / "bundle", "--recipe", "float32", "--quiet") == 0
+    return root
+
+
+@pytest.fixture
+def people(tmp_path):
+    write_clips(tmp_path / "people", subjects=2)
+    return tmp_path / "people"
+
+
+@pytest.fixture
+def fails(capsys):
+    """Run a command line that must fail with code 2 and exactly one line on stderr; the line."""
+
+    def run(*words):
+        capsys.readouterr()
+        code = affnet(*words)
+        out, err = capsys.readouterr()
+        assert (code, out) == (2, "")
+        assert err.endswith("\n")
+        assert err.count("\n") == 1
+        assert err.startswith("affnet: ")
+        assert "unexpected" not in err
+        return err
+
+    return run
+
+
+def document(capsys, *words):
+    """What a command prints with --json; nothing else may be on stdout."""
+    capsys.readouterr()
+    code = affnet(*words, "--json", "--quiet")
+    out, err = capsys.readouterr()
+    assert (code, err) == (0, "")
+    return json.loads(out)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_every_command_shows_an_example(command, capsys):
+    assert affnet(command, "--help") == 0
+    out, err = capsys.readouterr()
+    assert f"Example: affnet {command}" in out
+    assert err == ""
+
+
+def test_the_command_line_is_imported_without_the_heavy_libraries():
+    heavy = {"tensorflow", "keras", "cv2", "numpy", "jax", "matplotlib"}
+    program = f"import sys, affnet_tf.cli; print(sorted({heavy} & set(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
+
+
+def test_without_a_command_the_help_is_shown(capsys):
+    assert affnet() == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "\n  prepare " in err
+
+
+def test_json_is_one_document(made, tmp_path, capsys):
+    assert {"casme2", "samm", "custom"} <= {row["name"] for row in document(capsys, "datasets")}
+    assert document(capsys, "inspect", "casme2", made / "people")
+    assert document(capsys, "describe", "affectivenet_edge")
+    assert document(capsys, "describe", made / "run")
+    scores = document(capsys, "evaluate", made / "store", "--out", tmp_path / "loso", *SETTINGS)
+    assert scores
+    assert document(capsys, "report", tmp_path / "loso")
+    assert document(capsys, "score", tmp_path / "loso" / "predictions.csv")
+    trained = document(capsys, "train", made / "store", "--out", tmp_path / "run", *SETTINGS)
+    assert (trained["clips"], trained["validation_clips"]) == (12, 0)
+    prepared = document(capsys, "prepare", "casme2", made / "people", tmp_path / "store", "--workers", 1)
+    assert prepared["stored"] == 12
+
+
+def test_tables_go_to_stdout_and_notes_to_stderr(made, capsys):
+    clip = made / "people" / "Cropped" / "sub01" / "EP00"
+    capsys.readouterr()
+    assert affnet("predict", clip, "--model", made / "run", "--detector", "none") == 0
+    out, err = capsys.readouterr()
+    assert "EP00, frames 3 to 9\n" in out
+    assert err == "no face was looked for: the frames are taken as face crops\n"
+
+
+def test_chatter_is_swallowed_and_errors_are_not(capfd):
+    with Console().chatter():
+        print("chatter")
+        print("chatter", file=sys.stderr)
+        os.write(2, b"chatter from a library\n")
+    with pytest.raises(InputError, match="not swallowed"), Console().chatter():
+        raise InputError("not swallowed")
+    print("after")
+    print("after", file=sys.stderr)
+    with Console(debug=True).chatter():
+        print("shown")
+    assert capfd.readouterr() == ("after\nshown\n", "after\n")
+
+
+def test_what_looks_like_markup_is_printed_as_it_is(capsys):
+    Console().result({}, ("[red]title[/red] :smile:", ("path",), [("[bold]a[/bold]",)]))
+    out = capsys.readouterr().out
+    assert "[red]title[/red] :smile:" in out
+    assert "[bold]a[/bold]" in out
+
+
+# Export and verify
+
+
+def test_an_export_calibrates_on_training_clips_and_is_verified_on_held_out_ones(made, tmp_path, capsys, monkeypatch):
+    from affnet_tf.export import run as export_room
+
+    seen = {}
+
+    def spy(checkpoint, out, names, calibration, holdout, **options):
+        seen.update(calibration=calibration, holdout=holdout, **options)
+        return real(checkpoint, out, names, calibration, holdout, **options)
+
+    real = export_room.export
+    monkeypatch.setattr(export_room, "export", spy)
+    answer = document(capsys, "export", made / "run", "--out", tmp_path / "bundle", "--recipe", "float32")
+    assert answer["recipes"]["float32"]["data"] == "4 clips of validation subjects"
+    checkpoint, store = load_checkpoint(made / "run" / "model"), open_store(made / "store")
+    (person,) = checkpoint.details["validation_subjects"]
+    clips = {store.clips[row].clip_id: (row, frames) for row, frames, _ in read_clips(store).as_numpy_iterator()}
+    held_out = [each for each in store.clips if f"casme2/{each.subject}" == person]
+    assert len(seen["holdout"]) == 4
+    for clip, frames in zip(held_out, seen["holdout"], strict=True):
+        np.testing.assert_array_equal(frames, clips[clip.clip_id][1])
+    images = motion_images(read_clips(store), checkpoint.config.motion, 32)
+    rows = [row for row, clip in enumerate(store.clips) if clip not in held_out]
+    np.testing.assert_array_equal(seen["calibration"], images[rows])
+
+
+def test_without_validation_subjects_the_training_clips_verify_and_it_is_said(made, tmp_path, capsys):
+    assert affnet("train", made / "store", "--out", tmp_path / "run", *SETTINGS, "--quiet") == 0
+    answer = document(capsys, "export", tmp_path / "run", "--out", tmp_path / "bundle", "--recipe", "float32")
+    assert answer["recipes"]["float32"]["data"] == "12 training clips: nobody was held out"
+
+
+def test_a_bare_checkpoint_needs_no_store_for_float32(made, tmp_path, fails, capsys):
+    model = shutil.copytree(made / "run" / "model", tmp_path / "model")
+    assert "--store names them" in fails("export", model, "--out", tmp_path / "b", "--recipe", "full_int8")
+    answer = document(capsys, "export", model, "--out", tmp_path / "bundle", "--recipe", "float32")
+    assert answer["recipes"]["float32"]["data"] == "clips made from random patterns"
+    answer = document(
+        capsys,
+        "export",
+        model,
+        "--out",
+        tmp_path / "bundle",
+        "--recipe",
+        "float32",
+        "--store",
+        made / "store",
+        "--force",
+    )
+    assert answer["recipes"]["float32"]["data"] == "4 clips of validation subjects"
+
+
+def test_exports_that_cannot_be_made(made, tmp_path, fails):
+    out = ("--out", tmp_path / "bundle")
+    line = fails("export", made / "run", *out)
+    assert "--recipe (float32, full_int8" in line
+    assert "Did you mean 'float32'" in fails("export", made / "run", *out, "--recipe", "float31")
+    assert "must hold a trained network" in fails("export", made / "store", *out, "--recipe", "float32")
+    assert "--force" in fails("export", made / "run", "--out", made / "bundle", "--recipe", "float32")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_made_by_another_config(made, tmp_path, fails):
+    other = tmp_path / "other"
+    assert affnet("prepare", "casme2", made / "people", other, "--size", 48, "--workers", 1, "--quiet") == 0
+    before = contents(tmp_path)
+    line = fails("export", made / "run", "--out", tmp_path / "bundle", "--recipe", "float32", "--store", other)
+    assert open_store(other).hash in line
+    assert open_store(made / "store").hash in line
+    line = fails("prepare", "casme2", made / "people", other, "--size", 40, "--workers", 1)
+    assert "must have one size" in line
+    line = fails("train", other, "--out", made / "run", "--resume", *SETTINGS, "--set", "train.validation=0.34")
+    assert "store" in line
+    assert open_store(other).hash in line
+    assert contents(tmp_path) == before
+
+
+def test_a_run_whose_store_is_gone_asks_for_it(made, tmp_path, fails):
+    run = shutil.copytree(made / "run", tmp_path / "run")
+    manifest = json.loads((run / "manifest.json").read_text())
+    (run / "manifest.json").write_text(json.dumps({**manifest, "store": str(tmp_path / "gone")}))
+    line = fails("export", run, "--out", tmp_path / "bundle", "--recipe", "float32")
+    assert "--store says where it is now" in line
+
+
+def test_a_bundle_is_verified_without_keras(made):
+    program = (
+        "import sys; from affnet_tf.inference.reverify import verify_bundle; "
+        f"document, _ = verify_bundle({str(made / 'bundle')!r}); "
+        "print(document['recipes']['float32']['classify']['questions'], "
+        "sorted({'keras', 'tensorflow', 'cv2'} & set(sys.modules)))"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "4 []"
+    assert (made / "bundle" / "float32" / "vectors.npz").stat().st_size < 1_000_000
+
+
+def test_the_stored_vectors_are_keras_answers(made):
+    network = load_checkpoint(made / "run" / "model").model
+    vectors = Vectors.load(made / "bundle" / "float32" / "vectors.npz")
+    expected = keras.ops.convert_to_numpy(keras.ops.softmax(network(vectors.images.astype(np.float32) / 255)))
+    np.testing.assert_allclose(vectors.image_probabilities, expected, atol=1e-6)
+    answers = [TFLiteModel(made / "bundle").classify_clip(clip)[0] for clip in vectors.clips]
+    np.testing.assert_allclose(vectors.clip_probabilities, answers, atol=1e-5)
+
+
+@pytest.mark.parametrize(("size", "frames"), [(40, 8), (128, 6), (256, 2)])
+def test_vectors_stay_small(made, size, frames):
+    checkpoint = load_checkpoint(made / "run" / "model")
+    rng = np.random.default_rng(0)
+    object.__setattr__(checkpoint, "frame_size", size)
+    vectors = make_vectors(checkpoint, [rng.integers(0, 256, (9, size, size, 3), dtype=np.uint8) for _ in range(3)])
+    assert vectors.clips.shape == (2, frames, size, size, 3)
+    assert sum(field.nbytes for field in vars(vectors).values()) < 1_000_000
+
+
+def reseal(folder):
+    """Make the sums agree with the files again."""
+    from affnet_tf.inference.reverify import file_sums
+
+    (folder / "SHA256SUMS").write_text("".join(f"{digest}  {name}\n" for name, digest in file_sums(folder).items()))
+
+
+def test_sums_are_those_of_sha256sum(made):
+    folder = made / "bundle" / "float32"
+    if tool := shutil.which("sha256sum"):
+        subprocess.run([tool, "--strict", "-c", "SHA256SUMS"], cwd=folder, check=True, capture_output=True)
+    listed = {line.split("  ")[1] for line in (folder / "SHA256SUMS").read_text().splitlines()}
+    assert listed == {path.name for path in folder.iterdir()} - {"SHA256SUMS"}
+
+
+def test_a_bundle_that_was_changed_is_refused(made, tmp_path, fails):
+    def broken(change):
+        shutil.rmtree(tmp_path / "bundle", ignore_errors=True)
+        folder = shutil.copytree(made / "bundle", tmp_path / "bundle") / "float32"
+        change(folder)
+        return fails("verify", tmp_path / "bundle")
+
+    def other_answers(folder, **changes):
+        vectors = Vectors.load(folder / "vectors.npz")
+        Vectors(**{**vars(vectors), **changes}).save(folder / "vectors.npz")
+        reseal(folder)
+
+    right = Vectors.load(made / "bundle" / "float32" / "vectors.npz")
+    assert "labels.txt' must have the SHA-256" in broken(lambda folder: (folder / "labels.txt").write_text("a\n"))
+    assert "model.tflite' must be as SHA256SUMS" in broken(lambda folder: (folder / "model.tflite").unlink())
+    assert "no readable" in broken(lambda folder: (folder / "SHA256SUMS").unlink())
+    assert "extra' must be as" in broken(lambda folder: (folder / "extra").write_text("a"))
+    line = broken(
+        lambda folder: other_answers(folder, image_probabilities=right.image_probabilities + np.float32(1e-3))
+    )
+    assert "recipe 'float32', signature 'classify': max |delta p| must be at most 1e-05. Received: 0.001" in line
+    line = broken(lambda folder: other_answers(folder, clip_probabilities=right.clip_probabilities[:, ::-1]))
+    assert "signature 'classify_clip'" in line
+    line = broken(
+        lambda folder: other_answers(folder, image_probabilities=np.full_like(right.image_probabilities, np.nan))
+    )
+    assert "Received: nan" in line
+
+
+# Bad input, before and during prepare
+
+
+def test_folders_that_are_missing_empty_or_something_else(tmp_path, fails, made):
+    (tmp_path / "empty").mkdir()
+    before = contents(tmp_path)
+    for root in (tmp_path / "missing", tmp_path / "empty"):
+        fails("prepare", "casme2", root, tmp_path / "store")
+        fails("inspect", "casme2", root)
+        fails("train", root, "--out", tmp_path / "run")
+        fails("evaluate", root, "--out", tmp_path / "run")
+        fails("export", root, "--out", tmp_path / "bundle", "--recipe", "float32")
+        fails("verify", root)
+        fails("report", root)
+        fails("score", root)
+        fails("predict", root, "--model", made / "run", "--out", tmp_path / "prediction")
+        fails("predict", made / "people" / "Cropped" / "sub01" / "EP00", "--model", root)
+    assert contents(tmp_path) == before
+
+
+def truncated(people):
+    image = people / "Cropped" / "sub01" / "EP01" / "reg_img5.png"
+    image.write_bytes(image.read_bytes()[:100])
+    return "image must be whole"
+
+
+def unreadable(people):
+    (people / "Cropped" / "sub01" / "EP01" / "reg_img5.png").write_bytes(b"this is no picture, whatever its name says")
+    return "image must be readable"
+
+
+def change_row(people, **cells):
+    rows = [(f"{s:02d}", f"EP{n:02d}", None, 3, 5, 9, None, "4", e) for s in (1, 2) for n, e in enumerate(EMOTIONS)]
+    row = dict(zip(("subject", "name", "_", "onset", "apex", "offset", "__", "aus", "emotion"), rows[1], strict=True))
+    rows[1] = tuple({**row, **cells}.values())
+    write_rows(people, rows)
+
+
+def not_covered(people):
+    change_row(people, offset=12)
+    return "frames must cover onset..offset, 3..12"
+
+
+def apex_outside(people):
+    change_row(people, apex=11)
+    return "apex must lie in [3, 9]"
+
+
+def unknown_emotion(people):
+    change_row(people, emotion="bliss")
+    return "emotion must be one of"
+
+
+def twice(people):
+    change_row(people, name="EP00")
+    return "clip id must be unique"
+
+
+@pytest.mark.parametrize("harm", [truncated, unreadable, not_covered, apex_outside, unknown_emotion, twice])
+def test_a_broken_clip_is_reported_or_with_strict_refused(harm, people, tmp_path, fails, capsys):
+    rule = harm(people)
+    words = ("prepare", "casme2", people, tmp_path / "store", "--size", 40, "--workers", 1)
+    line = fails(*words, "--strict", "--quiet")
+    assert rule in line
+    assert "sub01/EP0" in line
+    assert [path.name for path in tmp_path.iterdir()] == ["people"]
+    assert affnet(*words) == 1
+    _, err = capsys.readouterr()
+    skipped = [line for line in err.splitlines() if line.startswith("skipped: ")]
+    assert rule in skipped[0]
+    stored = len(open_store(tmp_path / "store").clips)
+    assert stored == 8 - len({line.split("'")[1] for line in skipped}) - (harm is twice)
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_no_clip_that_can_be_used_leaves_nothing(people, tmp_path, fails):
+    for image in people.rglob("*.png"):
+        image.write_bytes(image.read_bytes()[:100])
+    line = fails("prepare", "casme2", people, tmp_path / "store", "--workers", 1, "--quiet")
+    assert "no clip of casme2 could be used" in line
+    assert [path.name for path in tmp_path.iterdir()] == ["people"]
+
+
+def test_settings_that_do_not_exist(made, tmp_path, fails):
+    words = ("train", made / "store", "--out", tmp_path / "run")
+    assert "affectivenet, affectivenet_edge" in fails(*words, "--preset", "affectivnet")
+    assert "affectivenet, affectivenet_edge" in fails("describe", "resnet")
+    assert "Did you mean 'epochs'" in fails(*words, "--set", "train.epoch=3")
+    assert "train.epochs must be" in fails(*words, "--set", "train.epochs=0")
+    assert "paper4" in fails(*words, "--labels", "paper5")
+    assert "loso" in fails("evaluate", *words[1:], "--protocol", "holdon")
+    assert "mtcnn, none" in fails("predict", made / "people", "--model", made / "run", "--detector", "haar")
+    assert "'casme2'" in fails("prepare", "casme22", made / "people", tmp_path / "store")
+    assert "No such command" in fails("trian")
+    assert "--out" in fails("train", made / "store")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_of_another_shape(made, tmp_path, fails):
+    run = shutil.copytree(made / "run", tmp_path / "run")
+    settings = json.loads((run / "model" / "config.json").read_text())
+    settings["config"]["model"]["dense"] = 12
+    (run / "model" / "config.json").write_text(json.dumps(settings))
+    clip = made / "people" / "Cropped" / "sub01" / "EP00"
+    for words in (
+        ("predict", clip, "--model", run, "--detector", "none", "--out", tmp_path / "prediction"),
+        ("export", run, "--out", tmp_path / "bundle", "--recipe", "float32"),
+    ):
+        assert "model.dense" in fails(*words)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+# Predict
+
+
+def write_video(path, frames):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, frames.shape[2:0:-1])
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+def test_videos_that_show_no_face_or_are_none(made, tmp_path, fails):
+    grey = write_video(tmp_path / "grey.avi", np.full((6, 96, 96, 3), 128, np.uint8))
+    (tmp_path / "text.mp4").write_text("a text file\n" * 20)
+    out = tmp_path / "prediction"
+    for model in ("run", "bundle"):
+        line = fails("predict", grey, "--model", made / model, "--out", out)
+        assert "must show a face. Received: none on 6 of its 6 frames" in line
+        line = fails("predict", tmp_path / "text.mp4", "--model", made / model, "--out", out)
+        assert "must be in a format that OpenCV reads" in line
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["grey.avi", "text.mp4"]
+
+
+def test_a_prediction_is_written_and_is_the_same_from_every_source(made, tmp_path, capsys):
+    clip = made / "people" / "Cropped" / "sub02" / "EP02"
+    answers = [
+        document(capsys, "predict", clip, "--model", made / model, "--detector", "none", "--out", tmp_path / "p", *part)
+        for model in ("run", "bundle")
+        for part in ((), ("--start", 4, "--end", 7))
+    ]
+    assert [(each["frames"], each["start"], each["end"]) for each in answers] == [(7, 3, 9), (4, 4, 7)] * 2
+    for a, b in zip(answers[:2], answers[2:], strict=True):
+        assert a["probabilities"] == pytest.approx(b["probabilities"], abs=1e-5)
+        assert sum(a["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+        assert a["label"] == max(a["probabilities"], key=a["probabilities"].get)
+        assert a["confidence"] == max(a["probabilities"].values())
+    assert json.loads((tmp_path / "p" / "prediction.json").read_text()) == answers[-1]
+    assert cv2.imread(str(tmp_path / "p" / "prediction.png")).shape[0] > 100
+    assert sorted(path.name for path in (tmp_path / "p").iterdir()) == ["prediction.json", "prediction.png"]
+
+
+def test_an_out_that_is_a_file_is_refused(made, tmp_path, fails):
+    (tmp_path / "file").write_text("mine")
+    clip = made / "people" / "Cropped" / "sub02" / "EP02"
+    line = fails("predict", clip, "--model", made / "run", "--detector", "none", "--out", tmp_path / "file")
+    assert "--out must be a folder" in line
+    assert (tmp_path / "file").read_text() == "mine"

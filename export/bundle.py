@@ -154,7 +154,7 @@ def _write(
             "recipe": chosen.to_json(),
             "labels": list(checkpoint.labels),
             "scheme": checkpoint.config.labels,
-            "motion_weights": checkpoint.config.motion.weights,
+            "motion": dataclasses.asdict(checkpoint.config.motion),
             "frame_size": checkpoint.frame_size,
             "input_size": checkpoint.config.model.input_size,
             "calibration_images": len(calibration) if chosen.needs_calibration else 0,

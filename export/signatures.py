@@ -67,10 +67,10 @@ def network_graph(checkpoint: Checkpoint) -> Graph:
 
 def motion_graph(checkpoint: Checkpoint) -> Graph:
     """frames uint8 (1, T, F, F, 3) -> motion_image float32 (1, S, S, 3); T is free."""
-    size, weights = checkpoint.config.model.input_size, checkpoint.config.motion.weights
+    size, settings = checkpoint.config.model.input_size, checkpoint.config.motion
 
     def motion(frames: Any) -> dict[str, Any]:
-        return {MOTION_IMAGE: clip_motion_image(frames, weights, size)}
+        return {MOTION_IMAGE: clip_motion_image(frames, settings, size)}
 
     shape = (1, None, checkpoint.frame_size, checkpoint.frame_size, 3)
     return Graph(motion, tf.TensorSpec(shape, tf.uint8, name=FRAMES), None)
@@ -85,7 +85,7 @@ def keras_classify(checkpoint: Checkpoint, motion_image: np.ndarray) -> np.ndarr
 def keras_classify_clip(checkpoint: Checkpoint, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What Keras answers to ``classify_clip``: (T, F, F, 3) uint8 -> float32 (classes,), and the motion image."""
     config = checkpoint.config
-    image = clip_motion_image(frames[None], config.motion.weights, config.model.input_size)[0]
+    image = clip_motion_image(frames[None], config.motion, config.model.input_size)[0]
     return keras_classify(checkpoint, image), image
 
 

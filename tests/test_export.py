@@ -133,7 +133,7 @@ def test_what_lies_in_a_bundle(exported, network):
     ]
     document = json.loads((folder / "recipe.json").read_text())
     assert (folder / "labels.txt").read_text() == "negative\npositive\nsurprise\n"
-    assert (document["motion_weights"], document["frame_size"], document["input_size"]) == ("bilen", 40, 32)
+    assert (document["motion"]["weights"], document["frame_size"], document["input_size"]) == ("bilen", 40, 32)
     assert document["recipe"]["name"] == "full_int8"
     checks = json.loads((folder / "verify.json").read_text())
     assert checks["passed"]

@@ -241,3 +241,15 @@ def test_sliding_motion_refuses_a_frame_of_another_size(frames):
     sliding.push(frames[0])
     with pytest.raises(InputError, match="as the first one was"):
         sliding.push(frames[0][:4])
+
+
+def test_standard_scaling_is_by_mean_and_deviation():
+    motion = np.random.default_rng(0).normal(3, 2, (2, 8, 9, 3)).astype(np.float32)
+    motion[1] = 7
+    motion[0, 0, 0, 0] = 1000
+    expected = np.clip((motion[0] - motion[0].mean()) / motion[0].std() / 8 + 0.5, 0, 1)
+    scaled = normalise(motion, "standard")
+    np.testing.assert_allclose(scaled[0], expected, atol=1e-6)
+    assert scaled[0, 0, 0, 0] == 1
+    assert (scaled[1] == 0.5).all()
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(normalise(tf.constant(motion), "standard")), scaled, atol=1e-6)

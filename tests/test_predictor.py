@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import small_network as small
 
+from affnet_tf.config import MotionConfig
 from affnet_tf.errors import InputError
 from affnet_tf.imaging.faces import Face
 from affnet_tf.imaging.motion import affective_motion_image, clip_motion_image
@@ -202,8 +203,10 @@ def test_a_predictor_takes_any_functions():
 def test_what_the_network_sees_is_the_motion_image_where_sizes_agree():
     frames = small.clip(9, 32)
     expected = affective_motion_image(frames, kind="linear")
-    np.testing.assert_allclose(clip_motion_image(frames[None], "linear", 32)[0], expected, atol=1e-6)
-    tensor = clip_motion_image(keras.ops.convert_to_tensor(frames[None]), "linear", 32)
+    np.testing.assert_allclose(
+        clip_motion_image(frames[None], MotionConfig(weights="linear"), 32)[0], expected, atol=1e-6
+    )
+    tensor = clip_motion_image(keras.ops.convert_to_tensor(frames[None]), MotionConfig(weights="linear"), 32)
     np.testing.assert_allclose(keras.ops.convert_to_numpy(tensor)[0], expected, atol=1e-6)
 
 

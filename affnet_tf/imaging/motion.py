@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from affnet_tf.config import SCALINGS, WEIGHTS
+from affnet_tf.config import SCALINGS, WEIGHTS, MotionConfig
 from affnet_tf.errors import InputError, unknown
 
 __all__ = [
@@ -123,14 +123,17 @@ def normalise(motion: Any, scaling: str = "minmax") -> Any:
     return xp.where(span > 0, (motion - low) / xp.where(span > 0, span, xp.ones_like(span)), xp.zeros_like(motion))
 
 
-def affective_motion_image(frames: Any, lengths: Any = None, kind: str = "bilen", signed: bool = False) -> Any:
+def affective_motion_image(
+    frames: Any, lengths: Any = None, kind: str = "bilen", signed: bool = False, scaling: str = "minmax"
+) -> Any:
     """The affective-motion image of a clip: ``rank_pool``, then ``normalise`` unless ``signed``.
 
     Args:
         frames: (T, H, W, C) or (B, T, H, W, C); uint8 or float.
         lengths: integers (B,) or None; see ``rank_pool``.
         kind: name of the weights.
-        signed: return the signed motion as it is, without the min-max.
+        signed: return the signed motion as it is, without scaling.
+        scaling: ``minmax`` or ``standard``; see ``normalise``.
 
     Returns:
         float32 (H, W, C) or (B, H, W, C): in [0, 1], or in units of the frames' values if ``signed``.
@@ -139,15 +142,15 @@ def affective_motion_image(frames: Any, lengths: Any = None, kind: str = "bilen"
         InputError: as ``rank_pool``.
     """
     motion = rank_pool(frames, lengths, kind)
-    return motion if signed else normalise(motion)
+    return motion if signed else normalise(motion, scaling)
 
 
-def clip_motion_image(frames: Any, kind: str, size: int) -> Any:
+def clip_motion_image(frames: Any, motion: MotionConfig, size: int) -> Any:
     """The motion image of cropped frames as the network sees it: pool, then resize the signed motion, then normalise.
 
     Args:
         frames: (B, T, F, F, 3) uint8 or float, NumPy or tensors of the Keras backend.
-        kind: name of the weights.
+        motion: the weights and the scaling.
         size: height and width S of the image.
 
     Returns:
@@ -156,7 +159,7 @@ def clip_motion_image(frames: Any, kind: str, size: int) -> Any:
     Raises:
         InputError: as ``rank_pool``.
     """
-    return normalise(resize_motion(rank_pool(frames, kind=kind), size))
+    return normalise(resize_motion(rank_pool(frames, kind=motion.weights), size), motion.scaling)
 
 
 def resize_motion(motion: Any, size: int) -> Any:
@@ -183,24 +186,26 @@ class AffectiveMotion(keras.layers.Layer):
 
     Args:
         kind: name of the weights.
-        signed: leave out the min-max.
+        signed: leave out the scaling.
+        scaling: ``minmax`` or ``standard``.
     """
 
-    def __init__(self, kind: str = "bilen", signed: bool = False, **options: Any) -> None:
+    def __init__(self, kind: str = "bilen", signed: bool = False, scaling: str = "minmax", **options: Any) -> None:
         options["dtype"] = "float32"
         super().__init__(**options)
         _check_kind(kind)
         self.kind = kind
         self.signed = signed
+        self.scaling = scaling
 
     def call(self, frames: Any, lengths: Any = None) -> Any:
-        return affective_motion_image(frames, lengths, self.kind, self.signed)
+        return affective_motion_image(frames, lengths, self.kind, self.signed, self.scaling)
 
     def compute_output_shape(self, frames_shape: tuple, lengths_shape: tuple | None = None) -> tuple:
         return (frames_shape[0], *frames_shape[2:])
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "kind": self.kind, "signed": self.signed}
+        return {**super().get_config(), "kind": self.kind, "signed": self.signed, "scaling": self.scaling}
 
 
 class SlidingMotion:
@@ -215,17 +220,19 @@ class SlidingMotion:
     Args:
         window: number of frames T, at least 2.
         kind: name of the weights.
-        signed: leave out the min-max.
+        signed: leave out the scaling.
+        scaling: ``minmax`` or ``standard``.
 
     Raises:
         InputError: ``window`` is below 2, or ``kind`` is unknown.
     """
 
-    def __init__(self, window: int, kind: str = "linear", signed: bool = False) -> None:
+    def __init__(self, window: int, kind: str = "linear", signed: bool = False, scaling: str = "minmax") -> None:
         self._alpha = weights(window, kind)
         self.window = window
         self.kind = kind
         self.signed = signed
+        self.scaling = scaling
         self.reset()
 
     def reset(self) -> None:
@@ -257,7 +264,7 @@ class SlidingMotion:
             return None
         motion = self._linear(leaving, frame) if self.kind == "linear" else rank_pool(self._frames(), kind=self.kind)
         motion = motion.astype(np.float32)
-        return motion if self.signed else normalise(motion)
+        return motion if self.signed else normalise(motion, self.scaling)
 
     def _linear(self, leaving: np.ndarray, entering: np.ndarray) -> np.ndarray:
         exact = entering.dtype == np.uint8

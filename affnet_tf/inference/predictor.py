@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from affnet_tf.config import MotionConfig
 from affnet_tf.errors import InputError
 from affnet_tf.files import IMAGE_SUFFIXES, write_json
 from affnet_tf.inference.runtime import TFLiteModel, is_bundle
@@ -98,7 +99,7 @@ class Predictor:
         labels: name of each class.
         input_size: height and width S of the motion image.
         frame_size: height and width F of the cropped frames.
-        weights: the frame weights of the motion image; None where a bare file does not say.
+        motion: how frames become a motion image; None where a bare file does not say.
         classify: float32 (S, S, 3) in [0, 1] -> float32 (classes,).
         classify_clip: uint8 (T, F, F, 3) -> float32 (classes,), and the motion image.
     """
@@ -107,7 +108,7 @@ class Predictor:
     labels: tuple[str, ...]
     input_size: int
     frame_size: int
-    weights: str | None
+    motion: MotionConfig | None
     classify: Callable[[np.ndarray], np.ndarray]
     classify_clip: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -127,10 +128,10 @@ class Predictor:
                 f"frames must be uint8 of shape (T, {self.frame_size}, {self.frame_size}, 3), T at least 2. "
                 f"Received: {frames.dtype} of shape {frames.shape}"
             )
-        if len(frames) > LONG_CLIP and self.weights is not None and find_spec("keras"):
+        if len(frames) > LONG_CLIP and self.motion is not None and find_spec("keras"):
             from affnet_tf.imaging.motion import clip_motion_image
 
-            image = clip_motion_image(frames[None], self.weights, self.input_size)[0]
+            image = clip_motion_image(frames[None], self.motion, self.input_size)[0]
             return Prediction(self.labels, self.classify(image), image)
         probabilities, image = self.classify_clip(frames)
         return Prediction(self.labels, probabilities, image)
@@ -299,18 +300,18 @@ def _from_checkpoint(folder: Path) -> Predictor:
             f"a network that predicts must have motion.representation 'motion'. "
             f"Received: {checkpoint.config.motion.representation!r} in {str(folder)!r}"
         )
-    size, weights = checkpoint.config.model.input_size, checkpoint.config.motion.weights
+    size, motion = checkpoint.config.model.input_size, checkpoint.config.motion
 
     def classify(image: np.ndarray) -> np.ndarray:
         logits = checkpoint.model(image[None].astype(np.float32), training=False)
         return keras.ops.convert_to_numpy(keras.ops.softmax(logits))[0]
 
     def classify_clip(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        image = clip_motion_image(frames[None], weights, size)[0]
+        image = clip_motion_image(frames[None], motion, size)[0]
         return classify(image), image
 
     return Predictor(
-        "checkpoint", tuple(checkpoint.labels), size, checkpoint.frame_size, weights, classify, classify_clip
+        "checkpoint", tuple(checkpoint.labels), size, checkpoint.frame_size, motion, classify, classify_clip
     )
 
 
@@ -319,8 +320,8 @@ def _from_tflite(path: Path) -> Predictor:
     if model.frame_size is None:
         raise InputError(f"{str(model.path)!r} must have the signature 'classify_clip'. Received: 'classify' alone")
     labels = model.labels or tuple(f"class {i}" for i in range(model.classes))
-    weights = model.recipe.get("motion_weights")
-    return Predictor("tflite", labels, model.input_size, model.frame_size, weights, model.classify, model.classify_clip)
+    motion = MotionConfig(**model.recipe["motion"]) if model.recipe else None
+    return Predictor("tflite", labels, model.input_size, model.frame_size, motion, model.classify, model.classify_clip)
 
 
 def _notes(count: int, seconds: float | None, face_frame: int | None, first: int, detector: Any) -> tuple[str, ...]:

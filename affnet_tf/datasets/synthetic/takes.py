@@ -22,7 +22,18 @@ __all__ = ["Take", "film", "person", "plan"]
 
 _APPEARANCE, _EXPRESSION, _NUISANCE, _NAMES, _TEMPER = range(5)
 # In CASME II 63 clips show disgust, 27 repression, 7 sadness and 2 fear.
-NEGATIVE = ("disgust", "repression", "disgust", "disgust", "repression", "disgust", "sadness", "disgust", "repression", "fear")
+NEGATIVE = (
+    "disgust",
+    "repression",
+    "disgust",
+    "disgust",
+    "repression",
+    "disgust",
+    "sadness",
+    "disgust",
+    "repression",
+    "fear",
+)
 
 
 @dataclasses.dataclass(frozen=True)

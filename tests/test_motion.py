@@ -252,4 +252,6 @@ def test_standard_scaling_is_by_mean_and_deviation():
     np.testing.assert_allclose(scaled[0], expected, atol=1e-6)
     assert scaled[0, 0, 0, 0] == 1
     assert (scaled[1] == 0.5).all()
-    np.testing.assert_allclose(keras.ops.convert_to_numpy(normalise(tf.constant(motion), "standard")), scaled, atol=1e-6)
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(normalise(tf.constant(motion), "standard")), scaled, atol=1e-6
+    )

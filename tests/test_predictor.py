@@ -74,7 +74,7 @@ def test_every_kind_of_path_is_read(run, bundle):
     assert load_predictor(run).source == load_predictor(run / "model").source == "checkpoint"
     for path in (bundle, bundle / "full_int8", bundle / "full_int8" / "model.tflite"):
         found = load_predictor(path)
-        assert (found.source, found.frame_size, found.input_size, found.weights) == ("tflite", 40, 32, "bilen")
+        assert (found.source, found.frame_size, found.input_size, found.motion.weights) == ("tflite", 40, 32, "bilen")
 
 
 def test_other_paths_are_refused(tmp_path, run):

@@ -20,6 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
+from tensorflow.python.framework.ops import get_stats_for_node_def
 
 from affnet_tf.export.convert import convert_graph, convert_motion, convert_network
 from affnet_tf.export.join import join
@@ -30,6 +31,7 @@ from affnet_tf.export.verify import operators
 from affnet_tf.inference.runtime import CLASSIFY, MOTION_IMAGE, PROBABILITIES
 from affnet_tf.models.affectivenet import affectivenet
 from affnet_tf.models.checkpoint import Checkpoint
+from affnet_tf.models.describe import describe
 from affnet_tf.presets import PRESETS
 
 CLASSES, FRAME_SIZE, YARDSTICK_SIZE, CALLS = 4, 128, 112, 40
@@ -59,6 +61,20 @@ def noise(size: int) -> np.ndarray:
     return np.random.default_rng(0).random((8, size, size, 3), np.float32)
 
 
+def cost(name: str) -> tuple[int, int]:
+    """Parameters and multiply-accumulates; the yardstick's are counted by TensorFlow's own statistics, two FLOP each."""
+    if name in PRESETS:
+        described = describe(PRESETS[name].model, CLASSES)
+        return described.parameters, described.macs
+    shape = (YARDSTICK_SIZE, YARDSTICK_SIZE, 3)
+    model = keras.applications.MobileNetV2(weights=None, alpha=1.0, input_shape=shape, classes=CLASSES)
+    graph = tf.function(model).get_concrete_function(tf.TensorSpec((1, *shape), tf.float32)).graph
+    layers = ("Conv2D", "DepthwiseConv2dNative", "MatMul")
+    operations = [operation for operation in graph.get_operations() if operation.type in layers]
+    flops = sum(get_stats_for_node_def(graph, operation.node_def, "flops").value for operation in operations)
+    return model.count_params(), flops // 2
+
+
 def time_call(interpreter: Interpreter) -> float:
     """Median milliseconds of one call."""
     times = []
@@ -74,7 +90,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds
     warnings.filterwarnings("ignore", message=".*calibration images are few")
-    print(f"{'recipe':10} {'network':18} {'KB':>7} {'of yardstick':>12} {'ms':>7} {'of yardstick':>12}  integer layers")
+    print(f"{'network':18} {'parameters':>10} {'million MACs':>12}")
+    for name in ("MobileNetV2", *PRESETS):
+        parameters, macs = cost(name)
+        print(f"{name:18} {parameters:10,} {macs / 1e6:12.1f}")
+    print(
+        f"\n{'recipe':10} {'network':18} {'KB':>7} {'of yardstick':>12} {'ms':>7} {'of yardstick':>12}  integer layers"
+    )
     for recipe in RECIPES:
         files = {"MobileNetV2": yardstick_file(recipe), **{name: preset_file(name, recipe) for name in PRESETS}}
         interpreters = {name: Interpreter(model_content=file, num_threads=1) for name, file in files.items()}

@@ -66,6 +66,8 @@ EXPERIMENTS = st.builds(
     ExperimentConfig, motion=MOTIONS, model=MODELS, augment=AUGMENTS, train=TRAININGS, labels=st.text(min_size=1)
 )
 BROKEN_RULES = [
+    ("motion.representation", "flows"),
+    ("motion.scaling", "min-max"),
     ("motion.weights", "billen"),
     ("model.input_size", 27),
     ("model.stem", -1),

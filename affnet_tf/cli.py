@@ -228,6 +228,8 @@ def prepare(
         {**{key: manifest[key] for key in ("stored", "frames", "skipped", "hash", "parts")}, "path": str(store)},
         ("", ("store", "clips", "frames", "skipped", "hash"), [row]),
     )
+    for picture in prepared.pictures:
+        console.line(f"contact sheet: {picture}")
     return 1 if prepared.skipped else 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+from typing import Protocol
 
 import numpy as np
 
@@ -23,10 +24,18 @@ from affnet_tf.imaging.flow import optical_flow
 from affnet_tf.imaging.frames import frame_numbers, iterate_frames, read_image, video_info
 from affnet_tf.imaging.magnify import magnify
 
-__all__ = ["CropConfig", "CroppedClip", "crop_clip", "crop_source"]
+__all__ = ["CropConfig", "CroppedClip", "apex_place", "crop_clip", "crop_source"]
 
 # Frames on which a face is looked for: the first, then others evenly spaced up to the last.
 ATTEMPTS = 10
+
+
+class Annotated(Protocol):
+    """What tells where a clip peaks."""
+
+    onset: int
+    apex: int | None
+    offset: int | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,12 +98,12 @@ def crop_clip(clip: Clip, settings: CropConfig) -> CroppedClip | str:
             if rate is None:
                 raise InputError("must have frames per second to be magnified. Received: none")
             frames = magnify(frames, settings.magnify, *settings.band, rate)
-        return CroppedClip(frames, optical_flow(frames[0], frames[_apex(clip, len(frames))]), fps)
+        return CroppedClip(frames, optical_flow(frames[0], frames[apex_place(clip, len(frames))]), fps)
     except InputError as error:
         return f"{clip.dataset} clip {clip.clip_id!r}: {error}"
 
 
-def _apex(clip: Clip, length: int) -> int:
+def apex_place(clip: Annotated, length: int) -> int:
     """The apex's place among the frames that were read; a release may hold only every n-th of them."""
     if clip.apex is None or clip.offset is None or clip.offset == clip.onset:
         return length // 2

@@ -38,12 +38,13 @@ def check_representation(store: Store, representation: str) -> None:
         )
 
 
-def read_clips(store: Store, cache: bool | None = None) -> tf.data.Dataset:
+def read_clips(store: Store, cache: bool | None = None, shards: Sequence[str] | None = None) -> tf.data.Dataset:
     """All clips of a store, in its order.
 
     Args:
         store: an open store.
         cache: keep the decoded clips in memory after the first pass; by default if they take less than 4 GiB.
+        shards: read these files of the store only.
 
     Returns:
         Elements (row, frames, flow): the clip's row in ``store.clips``, int64 (); uint8 (T, S, S, 3), T = 1 for a
@@ -61,7 +62,7 @@ def read_clips(store: Store, cache: bool | None = None) -> tf.data.Dataset:
         key, frames, flow = parse_clip(record, store.frame_size)
         return table.lookup(key), frames, flow
 
-    clips = tf.data.TFRecordDataset(list(store.shards), buffer_size=_READ_BYTES)
+    clips = tf.data.TFRecordDataset(list(shards or store.shards), buffer_size=_READ_BYTES)
     clips = clips.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     if cache is None:
         size = sum(clip.length for clip in store.clips) * store.frame_size**2 * 3

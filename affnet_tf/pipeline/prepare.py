@@ -22,6 +22,7 @@ from affnet_tf.datasets.clips import Clip, validate_clips
 from affnet_tf.datasets.folders import SYNTHETIC_MARKER
 from affnet_tf.errors import InputError
 from affnet_tf.files import atomic_write, read_json, write_json
+from affnet_tf.pipeline.contact import write_contact_sheets
 from affnet_tf.pipeline.crops import CropConfig, CroppedClip, crop_clip
 from affnet_tf.pipeline.store import (
     CLIPS,
@@ -42,10 +43,11 @@ CLIPS_PER_SHARD = 32
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """What ``prepare`` did: the store, and one line for each clip that could not be used."""
+    """What ``prepare`` did: the store, one line for each clip that could not be used, and the contact sheets."""
 
     store: Store
     skipped: tuple[str, ...]
+    pictures: tuple[Path, ...] = ()
 
 
 def prepare_dataset(
@@ -93,7 +95,7 @@ def prepare_dataset(
             f"{name} must have a clip that can be used. Received: {len(errors)} problems, such as {errors[0]}"
         )
     detector = detector or ("none" if annotations.release == "cropped" else "mtcnn")
-    return prepare(
+    prepared = prepare(
         usable,
         store,
         CropConfig(size=size, detector=detector, magnify=magnify),
@@ -104,6 +106,8 @@ def prepare_dataset(
         strict=strict,
         progress=progress,
     )
+    pictures = write_contact_sheets(prepared.store, local(store), name)
+    return dataclasses.replace(prepared, pictures=tuple(pictures))
 
 
 def prepare(
@@ -288,7 +292,7 @@ def _finish(folder: Path) -> None:
         skipped = [*plan.pop("left_out"), *_skipped(folder, names)]
         rows += stored
         shards |= {name: {key: document[key] for key in ("bytes", "sha256")} for name, document in documents.items()}
-        parts[part] = {**plan, "stored": len(stored), "skipped": skipped}
+        parts[part] = {**plan, "stored": len(stored), "skipped": skipped, "shards": list(documents)}
     text = io.StringIO()
     write_rows(rows, text)
     with atomic_write(folder / CLIPS) as file:

@@ -82,6 +82,10 @@ class Store:
         """A digest of the contents: two stores with one hash hold the same frames."""
         return self.manifest["hash"]
 
+    def shards_of(self, part: str) -> list[str]:
+        """The files of one part, named as ``affnet prepare`` was told."""
+        return [f"{self.path}/{name}" for name in self.manifest["parts"][part]["shards"]]
+
     @property
     def synthetic(self) -> bool:
         """Whether any of the people do not exist."""
@@ -118,12 +122,10 @@ def open_store(path: str | os.PathLike) -> Store:
 
 def encode_clip(clip: Clip, frames: np.ndarray, flow: np.ndarray | None) -> bytes:
     """A clip as a TFRecord: its key, its frames uint8 (T, S, S, 3), and its flow float32 (S, S, 3) if it has one."""
-    values = {
-        "key": [f"{clip.dataset}\n{clip.clip_id}".encode()],
-        "frames": [frames.tobytes()],
-        "flow": [] if flow is None else [flow.astype("<f4").tobytes()],
-    }
-    features = {name: tf.train.Feature(bytes_list=tf.train.BytesList(value=value)) for name, value in values.items()}
+    values = {"key": f"{clip.dataset}\n{clip.clip_id}".encode(), "frames": frames.tobytes()}
+    if flow is not None:
+        values["flow"] = flow.astype("<f4").tobytes()
+    features = {name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for name, value in values.items()}
     features["shape"] = tf.train.Feature(int64_list=tf.train.Int64List(value=frames.shape))
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
 

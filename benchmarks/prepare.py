@@ -28,7 +28,9 @@ def forge(folder: Path) -> list[Clip]:
     """Clips of smooth noise as JPEG frames of 280x340, as CASME II's cropped release has them."""
     rng = np.random.default_rng(0)
     pictures = [
-        cv2.imencode(".jpg", cv2.GaussianBlur(rng.integers(0, 256, (340, 280, 3), dtype=np.uint8), (0, 0), 2))[1].tobytes()
+        cv2.imencode(".jpg", cv2.GaussianBlur(rng.integers(0, 256, (340, 280, 3), dtype=np.uint8), (0, 0), 2))[
+            1
+        ].tobytes()
         for _ in range(16)
     ]
     clips = []
@@ -72,7 +74,11 @@ def main() -> None:
                 times[job].append(time.perf_counter() - start)
     frames = CLIPS * FRAMES
     base = statistics.median(times["decode"])
-    labels = {"decode": "decode with OpenCV, nothing else", "prepare": "affnet prepare, 128×128", "inspect": "check every clip"}
+    labels = {
+        "decode": "decode with OpenCV, nothing else",
+        "prepare": "affnet prepare, 128×128",
+        "inspect": "check every clip",
+    }
     rows = [
         (labels[job], f"{frames / statistics.median(values):.0f}", f"{base / statistics.median(values):.2f}")
         for job, values in times.items()

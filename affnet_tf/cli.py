@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from affnet_tf.command import app, command, main
 from affnet_tf.console import Console
 from affnet_tf.errors import InputError
 from affnet_tf.silence import silent
 
-__all__ = ["main"]
-
-app = typer.Typer(
-    name="affnet",
-    help="Micro-expression recognition with AffectiveNet: from a clip to a probability, a report, and a phone.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-
-_SHARED = {
-    "json": Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")],
-    "quiet": Annotated[bool, typer.Option("--quiet", help="No progress and no notes on stderr.")],
-    "debug": Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")],
-}
+__all__ = ["app", "main"]
 
 Preset = Annotated[str | None, typer.Option(help="Named settings; affnet describe NAME shows them.")]
 Config = Annotated[Path | None, typer.Option(help="A JSON file of settings, such as a run's config.json.")]
@@ -45,43 +27,7 @@ Release = Annotated[str | None, typer.Option(help="cropped or raw; by default th
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the same folder.")]
 
 
-def _command(name: str) -> Callable:
-    """Register a command whose first parameter is its console; --json, --quiet and --debug are added to its options."""
-
-    def register(function: Callable) -> Callable:
-        parameters = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-        shared = [
-            inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
-            for option, annotation in _SHARED.items()
-        ]
-
-        @functools.wraps(function)
-        def run(*args: Any, json: bool, quiet: bool, debug: bool, **options: Any) -> int:
-            try:
-                return function(Console(json, quiet, debug), *args, **options) or 0
-            except ModuleNotFoundError as error:
-                if debug or (error.name or "").startswith("affnet_tf"):
-                    raise
-                extra = "export" if "litert" in str(error) or "ai_edge" in str(error) else "train"
-                raise InputError(
-                    f"this command needs the package {error.name!r}: pip install 'affnet_tf[{extra}]'. Received: none"
-                ) from None
-            except Exception:
-                if debug:
-                    import traceback
-
-                    traceback.print_exc()
-                raise
-
-        run.__signature__ = inspect.Signature([*parameters, *shared])
-        del run.__wrapped__
-        app.command(name)(run)
-        return function
-
-    return register
-
-
-@_command("demo")
+@command("demo")
 def demo(
     console: Console,
     out: Annotated[Path, typer.Option(help="Folder for everything that comes out.")] = Path("demo"),
@@ -95,7 +41,7 @@ def demo(
     return run_demo(out, console)
 
 
-@_command("synth")
+@command("synth")
 def synth(
     console: Console,
     out: Annotated[Path, typer.Argument(help="New folder.")],
@@ -131,7 +77,7 @@ def synth(
     )
 
 
-@_command("describe")
+@command("describe")
 def describe(
     console: Console,
     what: Annotated[
@@ -150,7 +96,7 @@ def describe(
     console.result(document, *tables)
 
 
-@_command("datasets")
+@command("datasets")
 def datasets(console: Console) -> None:
     """The supported datasets, what folder is expected, and how to get them.
 
@@ -164,7 +110,7 @@ def datasets(console: Console) -> None:
     console.result(rows, ("", columns, cells))
 
 
-@_command("inspect")
+@command("inspect")
 def inspect_(
     console: Console,
     name: Annotated[str, typer.Argument(help="The dataset: affnet datasets lists them.")],
@@ -183,7 +129,7 @@ def inspect_(
     return 1 if inspection.errors else 0
 
 
-@_command("prepare")
+@command("prepare")
 def prepare(
     console: Console,
     name: Annotated[str, typer.Argument(help="The dataset: affnet datasets lists them.")],
@@ -233,7 +179,7 @@ def prepare(
     return 1 if prepared.skipped else 0
 
 
-@_command("train")
+@command("train")
 def train(
     console: Console,
     store: Annotated[Path, typer.Argument(help="A clip store.")],
@@ -267,7 +213,7 @@ def train(
     )
 
 
-@_command("evaluate")
+@command("evaluate")
 def evaluate(
     console: Console,
     store: Annotated[Path, typer.Argument(help="A clip store.")],
@@ -298,7 +244,7 @@ def evaluate(
     console.line(f"report: {out / 'report.html'}")
 
 
-@_command("report")
+@command("report")
 def report(console: Console, run: Annotated[Path, typer.Argument(help="A run folder with predictions.csv.")]) -> None:
     """Write a run's report.html and report.json again, from its predictions.
 
@@ -310,7 +256,7 @@ def report(console: Console, run: Annotated[Path, typer.Argument(help="A run fol
     console.result(document, ("", ("report",), [(str(run / "report.html"),)]))
 
 
-@_command("score")
+@command("score")
 def score(console: Console, predictions: Annotated[Path, typer.Argument(help="A predictions.csv.")]) -> None:
     """Score anyone's predictions: accuracy, UF1, UAR, weighted F1, confusion matrix.
 
@@ -322,7 +268,7 @@ def score(console: Console, predictions: Annotated[Path, typer.Argument(help="A 
     console.result(document, *tables)
 
 
-@_command("export")
+@command("export")
 def export(
     console: Console,
     run: Annotated[
@@ -345,7 +291,7 @@ def export(
     console.result(document, table)
 
 
-@_command("verify")
+@command("verify")
 def verify(console: Console, bundle: Annotated[Path, typer.Argument(help="A bundle of affnet export.")]) -> None:
     """Check a bundle's files against the answers that Keras gave when it was made. Needs ai-edge-litert and NumPy alone.
 
@@ -358,7 +304,7 @@ def verify(console: Console, bundle: Annotated[Path, typer.Argument(help="A bund
     console.result(document, table)
 
 
-@_command("predict")
+@command("predict")
 def predict(
     console: Console,
     path: Annotated[Path, typer.Argument(help="A video, a folder of frames, or a motion image.")],
@@ -383,36 +329,6 @@ def predict(
     console.result(document, table)
     if out:
         console.line(f"picture: {out / 'prediction.png'}")
-
-
-def main() -> None:
-    """Run the command line; every error is one line on stderr and an exit code."""
-    try:
-        code = app(standalone_mode=False)
-    except InputError as error:
-        code = _fail(str(error))
-    except KeyboardInterrupt:
-        code = 130
-        print("interrupted; run the same command again (with --resume for a run) to go on", file=sys.stderr)
-    except Exception as error:
-        formatted = getattr(error, "format_message", None)  # a usage error of the command-line library
-        if type(error).__name__ == "NoArgsIsHelpError":
-            code = 2
-            print(formatted(), file=sys.stderr)
-        elif formatted:
-            code = _fail(formatted().replace("\n", " "))
-        elif type(error).__name__ == "Abort":
-            code = 130
-        else:
-            code = _fail(
-                f"unexpected {type(error).__name__}: {(str(error) or repr(error)).splitlines()[0]} (see --debug)"
-            )
-    sys.exit(code or 0)
-
-
-def _fail(message: str) -> int:
-    print(f"affnet: {message}", file=sys.stderr)
-    return 2
 
 
 def _experiment(

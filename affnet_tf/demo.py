@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from affnet_tf.config import override
 from affnet_tf.console import Console
 from affnet_tf.datasets.annotations import read_dataset
 from affnet_tf.datasets.synthetic import write_synthetic
@@ -45,7 +46,7 @@ def run_demo(out: Path, console: Console) -> int:
         shutil.rmtree(out)
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / MARK, {"subjects": SUBJECTS, "clips": CLIPS, "preset": PRESET, "recipes": RECIPES})
-    config = override(preset(PRESET), [])
+    config = preset(PRESET)
     with console.progress("1/6 synthesise") as progress:
         people = write_synthetic(out / "people", subjects=SUBJECTS, clips=CLIPS, progress=progress)
     with console.progress("2/6 prepare") as progress:
@@ -60,17 +61,8 @@ def run_demo(out: Path, console: Console) -> int:
         export_run(out / "final", out / "bundle", RECIPES)
         document, verified = verify_bundle(out / "bundle")
     console.note("6/6 predict")
-    clip = read_dataset("casme2", people)[0]
-    answers = {}
-    for name in ("final", "bundle/float32", "bundle/full_int8"):
-        target = out / "prediction" if name == "final" else None
-        with console.chatter():
-            answers[name], _ = predict_file(clip.frames, out / name, clip.onset, clip.offset, "none", target)
-    labels = result.scores.labels
-    predictions = [
-        (name, answer["label"], *(f"{answer['probabilities'][label]:.4f}" for label in labels))
-        for name, answer in answers.items()
-    ]
+    with console.chatter():
+        answers, predicted = _predict(out, people, result.scores.labels)
     paths = {
         "report": out / "loso" / "report.html",
         "predictions": out / "loso" / "predictions.csv",
@@ -92,11 +84,24 @@ def run_demo(out: Path, console: Console) -> int:
         everything,
         *tables,
         verified,
-        (
-            f"One clip ({clip.clip_id}, {clip.emotion}), three forms of one network",
-            ("model", "label", *labels),
-            predictions,
-        ),
+        predicted,
         ("What came out", ("", "path"), [(name, str(path)) for name, path in paths.items()]),
     )
     return 0
+
+
+def _predict(
+    out: Path, people: Path, labels: Sequence[str]
+) -> tuple[dict[str, Any], tuple[str, tuple[str, ...], list]]:
+    """One clip, answered by the checkpoint and by the exported files: the answers, and a table of them."""
+    clip = read_dataset("casme2", people)[0]
+    answers = {}
+    for name in ("final", *(f"bundle/{recipe}" for recipe in RECIPES)):
+        target = out / "prediction" if name == "final" else None
+        answers[name], _ = predict_file(clip.frames, out / name, clip.onset, clip.offset, "none", target)
+    rows = [
+        (name, answer["label"], *(f"{answer['probabilities'][label]:.4f}" for label in labels))
+        for name, answer in answers.items()
+    ]
+    title = f"One clip ({clip.clip_id}, {clip.emotion}), three forms of one network"
+    return answers, (title, ("model", "label", *labels), rows)

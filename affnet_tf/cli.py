@@ -162,6 +162,7 @@ def prepare(
             size=size,
             detector=detector,
             release=release,
+            magnify=magnify,
             workers=workers,
             strict=strict,
             progress=progress,

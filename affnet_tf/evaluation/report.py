@@ -101,7 +101,7 @@ def write_report(run: str | os.PathLike) -> dict[str, Any]:
     predictions = read_predictions(run / "predictions.csv")
     scores, interval, chance = _scored(predictions)
     config, manifest = read_json(run / "config.json"), read_json(run / "manifest.json")
-    document = {**scores.to_json(), "uf1_interval": interval, "chance_uf1": chance, "manifest": manifest, **config}
+    document = {**scores.to_json(), "uf1_interval": interval, "chance_uf1": chance, "manifest": manifest, "run": config}
     write_json(run / "report.json", document)
     tables = report_tables(scores, interval, chance)
     sections = [_section(title, _html_table(columns, rows)) for title, columns, rows in tables[:2]]
@@ -111,7 +111,9 @@ def write_report(run: str | os.PathLike) -> dict[str, Any]:
     if curves:
         sections.append(_section("Training loss, one line per fold", f"<figure>{curves}</figure>"))
     sections.append(
-        _section("How it was made", f"<pre>{html.escape(json.dumps({**config, **manifest}, indent=2))}</pre>")
+        _section(
+            "How it was made", f"<pre>{html.escape(json.dumps({'run': config, 'manifest': manifest}, indent=2))}</pre>"
+        )
     )
     page = _PAGE.format(
         title=f"{config.get('protocol', 'evaluation').upper()} on {', '.join(sorted({r.dataset for r in predictions.rows}))}",

@@ -14,8 +14,11 @@ from affnet_tf.silence import silent
 
 __all__ = ["app", "main"]
 
+Out = Annotated[Path, typer.Option(help="Folder of the run.", file_okay=False)]
 Preset = Annotated[str | None, typer.Option(help="Named settings; affnet describe NAME shows them.")]
-Config = Annotated[Path | None, typer.Option(help="A JSON file of settings, such as a run's config.json.")]
+Config = Annotated[
+    Path | None, typer.Option(help="A JSON file of settings, such as a run's config.json.", dir_okay=False)
+]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Change a setting: train.epochs=30. May be repeated.")
 ]
@@ -30,7 +33,7 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupte
 @command("demo")
 def demo(
     console: Console,
-    out: Annotated[Path, typer.Option(help="Folder for everything that comes out.")] = Path("demo"),
+    out: Annotated[Path, typer.Option(help="Folder for everything that comes out.", file_okay=False)] = Path("demo"),
 ) -> int:
     """The whole way on synthetic people: synthesise, prepare, LOSO, train, export, verify, predict.
 
@@ -44,7 +47,7 @@ def demo(
 @command("synth")
 def synth(
     console: Console,
-    out: Annotated[Path, typer.Argument(help="New folder.")],
+    out: Annotated[Path, typer.Argument(help="New folder.", file_okay=False)],
     dataset: Annotated[str, typer.Option(help="Whose layout to write.")] = "casme2",
     subjects: Annotated[int, typer.Option(help="People.")] = 8,
     clips: Annotated[int, typer.Option(help="Clips for each of them.")] = 12,
@@ -134,7 +137,7 @@ def prepare(
     console: Console,
     name: Annotated[str, typer.Argument(help="The dataset: affnet datasets lists them.")],
     root: Annotated[Path, typer.Argument(help="The dataset's folder, as its owners ship it.")],
-    store: Annotated[Path, typer.Argument(help="Folder of the clip store.")],
+    store: Annotated[Path, typer.Argument(help="Folder of the clip store.", file_okay=False)],
     size: Annotated[int, typer.Option(help="Height and width of the crops, in pixels.")] = 128,
     detector: Annotated[
         str | None, typer.Option(help="mtcnn or none; by default none for a cropped release, mtcnn for a raw one.")
@@ -184,7 +187,7 @@ def prepare(
 def train(
     console: Console,
     store: Annotated[Path, typer.Argument(help="A clip store.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    out: Out,
     preset: Preset = None,
     config: Config = None,
     settings: Settings = None,
@@ -198,9 +201,9 @@ def train(
 
     Example: affnet train stores/casme2 --out runs/final --preset affectivenet --set train.epochs=60
     """
+    chosen = _experiment(preset, config, settings, labels, seed, precision)
     with silent():
         from affnet_tf.training.experiment import train as train_network
-    chosen = _experiment(preset, config, settings, labels, seed, precision)
     checkpoint = train_network(
         store, out, chosen, device=device, resume=resume, verbose=0 if console.quiet or console.json else 2
     )
@@ -218,7 +221,7 @@ def train(
 def evaluate(
     console: Console,
     store: Annotated[Path, typer.Argument(help="A clip store.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    out: Out,
     protocol: Annotated[str, typer.Option(help="loso: leave one subject out.")] = "loso",
     preset: Preset = None,
     config: Config = None,
@@ -233,9 +236,9 @@ def evaluate(
 
     Example: affnet evaluate stores/casme2 --out runs/loso --protocol loso
     """
+    chosen = _experiment(preset, config, settings, labels, seed, precision)
     with silent():
         from affnet_tf.training.experiment import evaluate as run_protocol
-    chosen = _experiment(preset, config, settings, labels, seed, precision)
     with console.progress(protocol) as progress:
         result = run_protocol(store, out, chosen, protocol, device=device, resume=resume, progress=progress)
     from affnet_tf.evaluation.report import report_tables, write_report
@@ -350,7 +353,9 @@ def _experiment(
         )
     if config:
         document = read_json(config)
-        chosen = ExperimentConfig.from_json(document.get("config", document))
+        chosen = ExperimentConfig.from_json(
+            document.get("config", document) if isinstance(document, dict) else document
+        )
     else:
         chosen = named(preset or "affectivenet")
     flags = {"labels": labels, "train.seed": seed, "train.precision": precision}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -14,6 +15,8 @@ from affnet_tf.console import Console
 from affnet_tf.errors import InputError
 
 __all__ = ["app", "command", "main"]
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="affnet",
@@ -45,18 +48,11 @@ def command(name: str) -> Callable:
         def run(*args: Any, json: bool, quiet: bool, debug: bool, **options: Any) -> int:
             try:
                 return function(Console(json, quiet, debug), *args, **options) or 0
-            except ModuleNotFoundError as error:
-                if debug or (error.name or "").startswith("affnet_tf"):
-                    raise
-                extra = "export" if "litert" in str(error) or "ai_edge" in str(error) else "train"
-                raise InputError(
-                    f"this command needs the package {error.name!r}: pip install 'affnet_tf[{extra}]'. Received: none"
-                ) from None
-            except Exception:
+            except Exception as error:
                 if debug:
-                    import traceback
-
                     traceback.print_exc()
+                if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("affnet_tf"):
+                    raise _missing(error) from None
                 raise
 
         run.__signature__ = inspect.Signature([*parameters, *shared])
@@ -72,25 +68,45 @@ def main() -> None:
     """Run the command line; every error is one line on stderr and an exit code."""
     try:
         code = app(standalone_mode=False)
-    except InputError as error:
-        code = _fail(str(error))
+        if code == INTERRUPTED:  # the command-line library answers an interruption so, without a word
+            _interrupted()
     except KeyboardInterrupt:
-        code = 130
-        print("interrupted; run the same command again (with --resume for a run) to go on", file=sys.stderr)
+        code = _interrupted()
     except Exception as error:
-        formatted = getattr(error, "format_message", None)  # a usage error of the command-line library
-        if type(error).__name__ == "NoArgsIsHelpError":
-            code = 2
-            print(formatted(), file=sys.stderr)
-        elif formatted:
-            code = _fail(formatted().replace("\n", " "))
-        elif type(error).__name__ == "Abort":
-            code = 130
-        else:
-            code = _fail(
-                f"unexpected {type(error).__name__}: {(str(error) or repr(error)).splitlines()[0]} (see --debug)"
-            )
+        code = _explain(error)
     sys.exit(code or 0)
+
+
+def _explain(error: Exception) -> int:
+    kind = type(error).__name__
+    usage = getattr(
+        error, "format_message", None
+    )  # an error of the command-line library, which wraps an interruption too
+    if isinstance(error, InputError):
+        return _fail(str(error))
+    if kind == "Abort":
+        return _interrupted()
+    if kind == "NoArgsIsHelpError":
+        print(usage(), file=sys.stderr)
+        return 2
+    if usage:
+        return _fail(usage().replace("\n", " "))
+    if isinstance(error, OSError) and error.strerror:
+        names = " -> ".join(repr(name) for name in (error.filename, error.filename2) if name is not None)
+        return _fail(f"{names or 'the system'} must allow what was asked. Received: {error.strerror}")
+    return _fail(f"unexpected {kind}: {(str(error) or repr(error)).splitlines()[0]} (see --debug)")
+
+
+def _missing(error: ModuleNotFoundError) -> InputError:
+    extra = "export" if "litert" in str(error) or "ai_edge" in str(error) else "train"
+    return InputError(
+        f"this command needs the package {error.name!r}: pip install 'affnet_tf[{extra}]'. Received: none"
+    )
+
+
+def _interrupted() -> int:
+    print("affnet: interrupted; the same command (with --resume for a run) goes on where it stopped", file=sys.stderr)
+    return INTERRUPTED
 
 
 def _fail(message: str) -> int:

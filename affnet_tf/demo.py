@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from affnet_tf.config import override
 from affnet_tf.console import Console
 from affnet_tf.datasets.annotations import read_dataset
 from affnet_tf.datasets.synthetic import write_synthetic
@@ -28,12 +29,20 @@ RECIPES = ("float32", "full_int8")
 MARK = "demo.json"
 
 
-def run_demo(out: Path, console: Console) -> int:
+def run_demo(
+    out: Path, console: Console, *, subjects: int = SUBJECTS, clips: int = CLIPS, settings: Sequence[str] = ()
+) -> int:
     """Synthesise, prepare, evaluate by LOSO, train, export, verify and predict; every path and score is printed.
 
     Args:
         out: folder for everything; one that an earlier demo wrote is replaced.
         console: where to print.
+        subjects: synthetic people.
+        clips: clips of each of them.
+        settings: changes of the preset, such as ``train.epochs=2``.
+
+    Returns:
+        The exit code: 0, or 1 if a clip was skipped.
 
     Raises:
         InputError: ``out`` exists and is not a demo's.
@@ -45,10 +54,10 @@ def run_demo(out: Path, console: Console) -> int:
             )
         shutil.rmtree(out)
     out.mkdir(parents=True, exist_ok=True)
-    write_json(out / MARK, {"subjects": SUBJECTS, "clips": CLIPS, "preset": PRESET, "recipes": RECIPES})
-    config = preset(PRESET)
+    write_json(out / MARK, {"subjects": subjects, "clips": clips, "preset": PRESET, "recipes": RECIPES})
+    config = override(preset(PRESET), settings)
     with console.progress("1/6 synthesise") as progress:
-        people = write_synthetic(out / "people", subjects=SUBJECTS, clips=CLIPS, progress=progress)
+        people = write_synthetic(out / "people", subjects=subjects, clips=clips, progress=progress)
     with console.progress("2/6 prepare") as progress:
         prepared = prepare_dataset("casme2", people, out / "store", progress=progress)
     with console.progress("3/6 leave one subject out") as progress:
@@ -87,7 +96,9 @@ def run_demo(out: Path, console: Console) -> int:
         predicted,
         ("What came out", ("", "path"), [(name, str(path)) for name, path in paths.items()]),
     )
-    return 0
+    for line in prepared.skipped:
+        console.note(f"skipped: {line}")
+    return 1 if prepared.skipped else 0
 
 
 def _predict(

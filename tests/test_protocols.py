@@ -25,7 +25,6 @@ from affnet_tf.evaluation.protocols import (
     people,
 )
 
-
 QUICK = settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 
 

@@ -40,19 +40,21 @@ def read_megc_log(text: str, where: str) -> Iterator[tuple[str, str, str, int, i
         words = line.rsplit(maxsplit=2)
         if not words:
             continue
-        if len(words) == 2 and not words[0].isdigit():
+        if (
+            len(words) == 2 and _NAMES.get(words[0].lower(), words[0].lower()) in SPECS
+        ):  # a clip may lack its prediction
             dataset, subject = _names(*words)
         elif len(words) == 3 and {*words[1:]} <= {"0", "1", "2"}:
             clip = words[0].strip()
             yield dataset, subject, clip if "/" in clip else f"{subject}/{clip}", int(words[1]), int(words[2])
         else:
-            rule = "must be 'dataset subject' or 'clip truth prediction', labels 0, 1 or 2"
+            rule = "must be a dataset (smic, casme2, samm) and a subject, or a clip, truth and prediction (0, 1 or 2)"
             raise InputError(f"{where!r} line {number}: {rule}. Received: {line.strip()[:80]!r}")
 
 
 def _names(dataset: str, subject: str) -> tuple[str, str]:
     dataset = _NAMES.get(dataset.lower(), dataset.lower())
     digits = re.findall(r"\d+", subject)
-    if dataset in SPECS and digits:
+    if digits:
         subject = SPECS[dataset].subject.format(number=int(digits[-1]), raw=subject)
     return dataset, subject

@@ -86,6 +86,30 @@ def test_worked_by_hand():
     assert scores.clips == 8
 
 
+def test_a_published_result():
+    """CapsuleNet (Van Quang, Chun, Tokuyama, FG 2019) in MEGC2019: the counts of the authors' log, the paper's UF1 and UAR."""
+    counts = {
+        "smic_hs": ([[35, 12, 19], [14, 31, 6], [12, 3, 25]], 0.5820, 0.5877),
+        "casme2": ([[70, 16, 2], [8, 24, 0], [6, 5, 14]], 0.7068, 0.7018),
+        "samm": ([[87, 2, 3], [11, 10, 5], [7, 1, 7]], 0.6209, 0.5989),
+    }
+    rows = [
+        Prediction(dataset, f"{t}{p}-{i}", "s", "", t, (), p)
+        for dataset, (matrix, *_) in counts.items()
+        for t, p in itertools.product(range(3), range(3))
+        for i in range(matrix[t][p])
+    ]
+    predictions = Predictions(("negative", "positive", "surprise"), tuple(rows))
+    pooled = score(predictions)
+    assert (pooled.clips, pooled.uf1, pooled.uar) == (
+        435,
+        pytest.approx(0.6520, abs=1.1e-4),
+        pytest.approx(0.6506, abs=1.1e-4),
+    )
+    for dataset, scores in score_by_dataset(predictions).items():
+        assert (scores.uf1, scores.uar) == pytest.approx(counts[dataset][1:], abs=1.1e-4)  # the paper cuts digits off
+
+
 def test_a_class_without_clips_counts_as_zero():
     """Two classes are perfect, the third has no clip and is never predicted: 2/3, as the MEGC2019 evaluation has it."""
     scores = score(predictions_of([0, 1], [0, 1]))

@@ -115,7 +115,7 @@ CASME_SQ = DatasetSpec(
     notes=(
         "The workbook has no header; two more sheets give the folder names. Some frames are named .jpg.jpg.",
         "The cropped release lacks some clips; the raw one has them.",
-        "Subjects s15 to s26 are CASME II's 15 to 26: do not put both datasets on both sides of a split.",
+        "Subjects s15 to s26 are CASME II's 15 to 26: every protocol takes them for the same persons.",
     ),
 )  # fmt: skip
 

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support, recall_score
 
 from affnet_tf.errors import InputError
+from affnet_tf.evaluation import confusion
 from affnet_tf.evaluation.predictions import Predictions
 
-__all__ = ["Scores", "chance_uf1", "score", "uf1_interval"]
+__all__ = [
+    "Intervals",
+    "Scores",
+    "chance_uf1",
+    "check_pooled",
+    "intervals",
+    "resampled",
+    "score",
+    "score_by_dataset",
+    "score_by_fold",
+    "uf1_interval",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,79 +57,117 @@ class Scores:
         return dataclasses.asdict(self)
 
 
+@dataclasses.dataclass(frozen=True)
+class Intervals:
+    """Bootstrap intervals (low, high) over persons of accuracy, UF1 and UAR, and how many persons there were."""
+
+    people: int
+    accuracy: tuple[float, float]
+    uf1: tuple[float, float]
+    uar: tuple[float, float]
+
+
 def score(predictions: Predictions) -> Scores:
     """Score pooled predictions.
 
     Raises:
-        InputError: there are none.
+        InputError: there are none, or a clip was tested in several folds: see ``score_by_fold``.
     """
-    truth, predicted = predictions.truth, predictions.predicted
-    if not truth:
-        raise InputError("predictions must hold at least one clip. Received: none")
-    classes = range(len(predictions.labels))
-    options: dict[str, Any] = {"labels": list(classes), "zero_division": 0.0}
-    columns = precision_recall_fscore_support(truth, predicted, **options)
-    per_class = {
-        label: {"precision": float(p), "recall": float(r), "f1": float(f), "clips": int(n)}
-        for label, p, r, f, n in zip(predictions.labels, *columns, strict=True)
-    }
+    check_pooled(predictions)
+    matrix = confusion.count(predictions.truth, predictions.predicted, len(predictions.labels))
+    columns = (*confusion.class_measures(matrix), matrix.sum(axis=1))
     return Scores(
         labels=predictions.labels,
-        clips=len(truth),
-        accuracy=float(accuracy_score(truth, predicted)),
-        uf1=float(f1_score(truth, predicted, average="macro", **options)),
-        uar=float(recall_score(truth, predicted, average="macro", **options)),
-        weighted_f1=float(f1_score(truth, predicted, average="weighted", **options)),
-        per_class=per_class,
-        confusion=tuple(tuple(map(int, row)) for row in confusion_matrix(truth, predicted, labels=list(classes))),
+        clips=len(predictions.rows),
+        accuracy=float(confusion.accuracy(matrix)),
+        uf1=float(confusion.uf1(matrix)),
+        uar=float(confusion.uar(matrix)),
+        weighted_f1=float(confusion.weighted_f1(matrix)),
+        per_class={
+            label: {"precision": float(p), "recall": float(r), "f1": float(f), "clips": int(n)}
+            for label, p, r, f, n in zip(predictions.labels, *columns, strict=True)
+        },
+        confusion=tuple(tuple(map(int, row)) for row in matrix),
     )
+
+
+def score_by_dataset(predictions: Predictions) -> dict[str, Scores]:
+    """The scores of each dataset's clips; the folds are pooled.
+
+    Raises:
+        InputError: see ``score``.
+    """
+    check_pooled(predictions)
+    return {name: score(part) for name, part in predictions.by_dataset().items()}
+
+
+def score_by_fold(predictions: Predictions) -> dict[str, Scores]:
+    """The scores of each fold: for ``cross_dataset``, whose folds are experiments of their own."""
+    return {name: score(part) for name, part in predictions.by_fold().items()}
+
+
+def intervals(predictions: Predictions, confidence: float = 0.95, draws: int = 2000, seed: int = 0) -> Intervals:
+    """Bootstrap intervals over *persons*: clips of one person are not independent, people are.
+
+    Args:
+        predictions: pooled over all folds.
+        confidence: share of the bootstrap distribution inside the interval.
+        draws: number of resamples of the persons, with replacement.
+        seed: of the resampling.
+
+    Returns:
+        Percentile intervals. One person says nothing about others: then they are (0, 1).
+
+    Raises:
+        InputError: there are no predictions, or a clip was tested in several folds.
+    """
+    check_pooled(predictions)
+    people, matrices = confusion.count_by_person(predictions)
+    if len(people) == 1:
+        return Intervals(1, (0.0, 1.0), (0.0, 1.0), (0.0, 1.0))
+    sums = np.concatenate([matrices[chosen].sum(axis=1) for chosen in resampled(len(people), draws, seed)])
+    tail = (1 - confidence) / 2
+
+    def interval(values: np.ndarray) -> tuple[float, float]:
+        low, high = np.quantile(values, [tail, 1 - tail])
+        return float(low), float(high)
+
+    measures = (confusion.accuracy, confusion.uf1, confusion.uar)
+    return Intervals(len(people), *(interval(measure(sums)) for measure in measures))
 
 
 def uf1_interval(
     predictions: Predictions, confidence: float = 0.95, draws: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
-    """Bootstrap interval of UF1 over *subjects*: clips of one person are not independent, people are.
+    """The interval of UF1 alone: see ``intervals``."""
+    return intervals(predictions, confidence, draws, seed).uf1
 
-    Args:
-        predictions: pooled over all folds.
-        confidence: share of the bootstrap distribution inside the interval.
-        draws: number of resamples of the subjects, with replacement.
-        seed: of the resampling.
 
-    Returns:
-        (low, high) of the percentile interval.
-
-    Raises:
-        InputError: there are no predictions.
-    """
-    if not predictions.rows:
-        raise InputError("predictions must hold at least one clip. Received: none")
-    classes = len(predictions.labels)
-    people: dict[tuple[str, str], np.ndarray] = {}
-    for row in predictions.rows:
-        matrix = people.setdefault((row.dataset, row.subject), np.zeros((classes, classes)))
-        matrix[row.truth, row.label] += 1
-    matrices = np.stack(list(people.values()))
+def resampled(people: int, draws: int, seed: int) -> Iterator[np.ndarray]:
+    """Rows of persons drawn with replacement, (draws, people) int64, in pieces that fit into memory."""
     rng = np.random.default_rng(seed)
-    chosen = rng.integers(0, len(matrices), (draws, len(matrices)))
-    values = _uf1(matrices[chosen].sum(axis=1))
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
-    return float(low), float(high)
-
-
-def _uf1(confusion: np.ndarray) -> np.ndarray:
-    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
-    both = confusion.sum(axis=-1) + confusion.sum(axis=-2)  # TP + FN + TP + FP
-    return np.divide(2 * hits, both, out=np.zeros_like(hits), where=both > 0).mean(axis=-1)
+    piece = max(1, 200_000 // people)
+    for start in range(0, draws, piece):
+        yield rng.integers(0, people, (min(piece, draws - start), people))
 
 
 def chance_uf1(truth: Sequence[int], classes: int, draws: int = 2000, seed: int = 0) -> tuple[float, float]:
     """The 95 % interval of UF1 when labels are guessed in their true proportions."""
     truth = np.asarray(truth)
     rng = np.random.default_rng(seed)
-    matrices = np.zeros((draws, classes, classes))
-    for matrix in matrices:
-        np.add.at(matrix, (truth, rng.permutation(truth)), 1)
-    low, high = np.quantile(_uf1(matrices), [0.025, 0.975])
+    matrices = np.stack([confusion.count(truth, rng.permutation(truth), classes) for _ in range(draws)])
+    low, high = np.quantile(confusion.uf1(matrices), [0.025, 0.975])
     return float(low), float(high)
+
+
+def check_pooled(predictions: Predictions) -> None:
+    """Check that the rows may be scored together.
+
+    Raises:
+        InputError: there are none, or a clip was tested in several folds.
+    """
+    if not predictions.rows:
+        raise InputError("predictions must hold at least one clip. Received: none")
+    if not predictions.pooled:
+        folds = ", ".join(dict.fromkeys(row.fold for row in predictions.rows))
+        raise InputError(f"predictions that are pooled must have each clip once. Received: clips in several of {folds}")

@@ -1,100 +1,230 @@
-"""Which clips train and which test: pure functions from clips to folds. No subject is ever on both sides."""
+"""Which clips train and which test: pure functions from clips to folds. No person is ever on two sides of one.
+
+All protocols take the labelled clips, the share of each fold's training persons that is held out for validation, and the
+seed of what is drawn. The order of the clips decides nothing but the order within a fold.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import random
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+import itertools
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
-from affnet_tf.errors import InputError
+import numpy as np
 
-__all__ = ["Fold", "Key", "hold_out_subjects", "loso", "subjects"]
+from affnet_tf.errors import InputError, unknown
+from affnet_tf.evaluation.fold import (
+    Fold,
+    HasSubject,
+    Key,
+    check_folds,
+    distinct,
+    hold_out_subjects,
+    keys_of,
+    people,
+    who,
+)
 
-Key = tuple[str, str]
-"""(dataset, clip_id)."""
+__all__ = [
+    "PROTOCOLS",
+    "Fold",
+    "Key",
+    "check_folds",
+    "composite",
+    "cross_dataset",
+    "folds",
+    "hold_out_subjects",
+    "holdout",
+    "kfold",
+    "loso",
+    "people",
+]
+
+PROTOCOLS = ("loso", "kfold", "composite", "cross_dataset", "holdout")
+"""The names that ``folds`` takes."""
 
 
-class HasSubject(Protocol):
-    """What a protocol needs to know of a clip."""
+def folds(
+    protocol: str,
+    clips: Sequence[HasSubject],
+    validation: float = 0.0,
+    seed: int = 0,
+    *,
+    k: int | None = None,
+    label_of: Mapping[Key, int] | None = None,
+) -> list[Fold]:
+    """The folds of a protocol by its name.
 
-    dataset: str
-    subject: str
-    clip_id: str
+    Args:
+        protocol: one of ``PROTOCOLS``.
+        clips: the labelled clips.
+        validation: share of each fold's training persons that is held out for validation.
+        seed: of what is drawn.
+        k: number of folds of ``kfold``, by default 5; no other protocol takes it.
+        label_of: label index of each clip, by which ``kfold`` balances its folds.
 
-
-@dataclasses.dataclass(frozen=True)
-class Fold:
-    """One split of the clips.
-
-    Attributes:
-        name: unique within the protocol and fit for a file, such as ``casme2-sub01``.
-        train: keys of the clips that the weights are fitted to.
-        validation: keys of clips of *training* subjects that are held out to choose an epoch or a temperature.
-        test: keys of the clips that are predicted.
+    Raises:
+        InputError: no such protocol, or one that these clips do not serve.
     """
-
-    name: str
-    train: tuple[Key, ...]
-    validation: tuple[Key, ...]
-    test: tuple[Key, ...]
-
-
-def subjects(clips: Iterable[HasSubject]) -> list[tuple[str, str]]:
-    """The subjects of the clips, keyed (dataset, subject) since two datasets may both have a ``sub01``, sorted."""
-    return sorted({(clip.dataset, clip.subject) for clip in clips})
+    if protocol not in PROTOCOLS:
+        raise unknown("protocol", protocol, PROTOCOLS)
+    if protocol == "kfold":
+        return kfold(clips, 5 if k is None else k, validation, seed, label_of)
+    if k is not None:
+        raise InputError(f"a number of folds must go with protocol kfold. Received: {k} with {protocol}")
+    made = {"loso": loso, "composite": composite, "cross_dataset": cross_dataset, "holdout": holdout}[protocol]
+    return made(clips, validation, seed)
 
 
 def loso(clips: Sequence[HasSubject], validation: float = 0.0, seed: int = 0) -> list[Fold]:
-    """Leave one subject out: one fold for each subject, who is tested on by a network that has seen all the others.
-
-    Args:
-        clips: the labelled clips.
-        validation: share of each fold's training subjects that is held out for validation.
-        seed: which of them.
+    """Leave one subject out: one fold for each person, who is tested on by a network that has seen all the others.
 
     Raises:
-        InputError: fewer than two subjects.
+        InputError: fewer than two persons.
     """
-    people = subjects(clips)
-    if len(people) < 2:
-        raise InputError(f"loso must have at least 2 subjects. Received: {len(people)}")
-    folds = []
-    for dataset, subject in people:
-        test = [clip for clip in clips if (clip.dataset, clip.subject) == (dataset, subject)]
-        others = [clip for clip in clips if (clip.dataset, clip.subject) != (dataset, subject)]
-        train, held_out = hold_out_subjects(others, validation, seed)
-        folds.append(Fold(_fold_name(dataset, subject), train, held_out, _keys(test)))
-    return folds
+    names = people(clips)
+    if len(names) < 2:
+        raise InputError(f"loso must have at least 2 subjects. Received: {len(names)}")
+    return distinct(_fold(_person_name(name), clips, {name}, validation, seed) for name in names)
 
 
-def hold_out_subjects(clips: Sequence[HasSubject], share: float, seed: int) -> tuple[tuple[Key, ...], tuple[Key, ...]]:
-    """Split training clips by subject: (train, validation). A share above 0 holds out one subject at the least.
+def kfold(
+    clips: Sequence[HasSubject],
+    k: int = 5,
+    validation: float = 0.0,
+    seed: int = 0,
+    label_of: Mapping[Key, int] | None = None,
+) -> list[Fold]:
+    """``k`` folds of whole persons, as even as 20 greedy attempts make them.
+
+    Each attempt goes through the persons in another random order and puts each where the classes (or, without
+    ``label_of``, the clips) stay most even; the most even attempt is taken. Another seed gives other folds.
 
     Raises:
-        InputError: nothing would be left to train on.
+        InputError: fewer persons than folds, or fewer than two folds.
     """
-    people = subjects(clips)
-    count = max(1, round(share * len(people))) if share else 0
-    if count >= len(people):
-        raise InputError(
-            f"validation must leave a subject to train on. Received: a share of {share} of {len(people)} subjects"
+    names = people(clips)
+    if not 2 <= k <= len(names):
+        raise InputError(f"kfold must have from 2 to {len(names)} folds for {len(names)} subjects. Received: {k}")
+    rows = {name: row for row, name in enumerate(names)}
+    counts = np.zeros((len(names), 1 + max(label_of.values(), default=0) if label_of else 1))
+    for clip in clips:
+        counts[rows[who(clip)], label_of[clip.dataset, clip.clip_id] if label_of else 0] += 1
+    parts = _even_parts(counts, k, seed)
+    return [
+        _fold(
+            f"fold{i + 1:0{len(str(k))}d}", clips, {names[row] for row in np.flatnonzero(parts == i)}, validation, seed
         )
-    chosen = set(random.Random(seed).sample(people, count))
-    return (
-        _keys(clip for clip in clips if (clip.dataset, clip.subject) not in chosen),
-        _keys(clip for clip in clips if (clip.dataset, clip.subject) in chosen),
-    )
+        for i in range(k)
+    ]
 
 
-def _fold_name(dataset: str, subject: str) -> str:
+def composite(clips: Sequence[HasSubject], validation: float = 0.0, seed: int = 0) -> list[Fold]:
+    """The composite evaluation of MEGC2019: leave one subject out over the union of two or more datasets.
+
+    Raises:
+        InputError: fewer than two datasets, or one with a single person.
+    """
+    _check_datasets("composite", clips)
+    return loso(clips, validation, seed)
+
+
+def cross_dataset(clips: Sequence[HasSubject], validation: float = 0.0, seed: int = 0) -> list[Fold]:
+    """Train on one dataset, test on another: a fold for each ordered pair, named ``casme2-to-samm``.
+
+    A clip is tested once for each dataset that another network was trained on: score by fold, not pooled. Clips of the
+    training dataset whose persons also take part in the tested one are excluded.
+
+    Raises:
+        InputError: fewer than two datasets, one with a single person, or a pair that leaves nobody to train on.
+    """
+    made = []
+    for source, target in itertools.permutations(_check_datasets("cross_dataset", clips), 2):
+        pair = [clip for clip in clips if clip.dataset in (source, target)]
+        made.append(_dataset_fold(_escape(source, "-"), target, pair, validation, seed))
+    return distinct(made)
+
+
+def holdout(clips: Sequence[HasSubject], validation: float = 0.0, seed: int = 0) -> list[Fold]:
+    """Hold one dataset out and train on all the others: a fold for each dataset, named ``rest-to-samm``.
+
+    Clips of the others whose persons also take part in the tested dataset are excluded.
+
+    Raises:
+        InputError: fewer than two datasets, one with a single person, or a fold that leaves nobody to train on.
+    """
+    targets = _check_datasets("holdout", clips)
+    return distinct(_dataset_fold("rest", target, clips, validation, seed) for target in targets)
+
+
+def _fold(name: str, clips: Sequence[HasSubject], tested: set[str], validation: float, seed: int) -> Fold:
+    """The fold that tests all clips of some persons."""
+    test = [clip for clip in clips if who(clip) in tested]
+    rest = [clip for clip in clips if who(clip) not in tested]
+    return Fold(name, *_training(name, rest, validation, seed), keys_of(test))
+
+
+def _dataset_fold(source: str, target: str, clips: Sequence[HasSubject], validation: float, seed: int) -> Fold:
+    """The fold that tests one dataset and trains on the other clips, but for those of the tested persons."""
+    name = f"{source}-to-{_escape(target, '-')}"
+    test = [clip for clip in clips if clip.dataset == target]
+    tested = set(people(test))
+    others = [clip for clip in clips if clip.dataset != target]
+    excluded = [clip for clip in others if who(clip) in tested]
+    rest = [clip for clip in others if who(clip) not in tested]
+    reason = ""
+    if excluded:
+        shared = people(excluded)
+        reason = (
+            f"{len(excluded)} clips do not train, since {target} tests their {len(shared)} persons: {', '.join(shared)}"
+        )
+        if not rest:
+            raise InputError(f"fold {name!r} must leave somebody to train on who is not tested. Received: {reason}")
+    return Fold(name, *_training(name, rest, validation, seed), keys_of(test), keys_of(excluded), reason)
+
+
+def _training(name: str, clips: Sequence[HasSubject], validation: float, seed: int) -> tuple[tuple[Key, ...], ...]:
+    try:
+        return hold_out_subjects(clips, validation, seed)
+    except InputError as error:
+        raise InputError(f"fold {name!r}: {error}") from None
+
+
+def _even_parts(counts: np.ndarray, k: int, seed: int) -> np.ndarray:
+    """Spread rows of counts (persons, classes) over ``k`` parts: the part of each row."""
+    rng = np.random.default_rng(seed)
+    totals = np.maximum(counts.sum(axis=0), 1)
+    best, least = np.zeros(len(counts), int), np.inf
+    for _ in range(20):
+        sums, parts = np.zeros((k, counts.shape[1])), np.zeros(len(counts), int)
+        for row in rng.permutation(len(counts)):
+            # What the sum of squared shares grows by. An empty part grows least, and has fewest clips where that is equal.
+            growth = np.round((sums * counts[row] / totals**2).sum(axis=1), 12)
+            part = min(range(k), key=lambda i: (growth[i], sums[i].sum(), i))
+            sums[part] += counts[row]
+            parts[row] = part
+        unevenness = np.square(sums / totals).sum()
+        if unevenness < least - 1e-12:
+            best, least = parts, unevenness
+    return best
+
+
+def _check_datasets(protocol: str, clips: Sequence[HasSubject]) -> list[str]:
+    names = sorted({clip.dataset for clip in clips})
+    if len(names) < 2:
+        raise InputError(f"{protocol} must have at least 2 datasets. Received: {', '.join(names) or 'none'}")
+    sizes = Counter(dataset for dataset, _ in {(clip.dataset, who(clip)) for clip in clips})
+    for name in names:
+        if sizes[name] < 2:
+            raise InputError(f"{protocol}: each dataset must have at least 2 subjects. Received: {name!r} with 1")
+    return names
+
+
+def _person_name(name: str) -> str:
     """``dataset-subject``; what would make two names one, or a path of a name, is escaped as in URLs."""
+    dataset, _, subject = name.partition("/")
     return f"{_escape(dataset, '-')}-{_escape(subject)}"
 
 
 def _escape(text: str, more: str = "") -> str:
     return "".join(f"%{ord(c):02X}" if c in '%/\\:*?"<>|' + more or c < " " else c for c in text)
-
-
-def _keys(clips: Iterable[HasSubject]) -> tuple[Key, ...]:
-    return tuple((clip.dataset, clip.clip_id) for clip in clips)

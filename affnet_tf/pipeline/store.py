@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from affnet_tf.datasets.clips import Clip
+from affnet_tf.datasets.people import person
 from affnet_tf.errors import InputError
 from affnet_tf.files import read_json
 
@@ -63,8 +64,8 @@ class StoredClip:
 
     @property
     def person(self) -> str:
-        """``dataset/subject``: two datasets may name different people alike."""
-        return f"{self.dataset}/{self.subject}"
+        """Who it is, the same text in every dataset that the person takes part in: see ``datasets.people``."""
+        return person(self.dataset, self.subject)
 
 
 @dataclasses.dataclass(frozen=True)

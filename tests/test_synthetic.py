@@ -12,11 +12,23 @@ import openpyxl
 import pytest
 
 from affnet_tf.datasets import synthetic
-from affnet_tf.datasets.synthetic import ACTION_UNITS, PROTOTYPES, View, film, perform, plan, write_synthetic
+from affnet_tf.datasets.labels import PAPER4
+from affnet_tf.datasets.synthetic import (
+    ACTION_UNITS,
+    LAYOUTS,
+    PROTOTYPES,
+    Difficulty,
+    View,
+    annotate,
+    film,
+    perform,
+    plan,
+    write_synthetic,
+)
 from affnet_tf.datasets.synthetic.camera import render_clip, timing
 from affnet_tf.datasets.synthetic.nuisances import Nuisances
 from affnet_tf.datasets.synthetic.paint import Noise
-from affnet_tf.datasets.synthetic.performance import Move, Performance, profile
+from affnet_tf.datasets.synthetic.performance import SHARED, Move, Performance, profile
 from affnet_tf.datasets.synthetic.portrait import SUPERSAMPLE, portrait
 from affnet_tf.datasets.synthetic.takes import person
 from affnet_tf.errors import InputError
@@ -238,17 +250,19 @@ def test_grey_frames_have_equal_channels():
 
 
 def test_labels_are_shared_out_evenly():
-    for takes in (plan(0, 6, 12), plan(3, 5, 8)):
-        for _, group in itertools.groupby(takes, lambda take: take.subject):
+    casme2 = LAYOUTS["casme2"]
+    for takes in (plan(0, casme2, 6, 12), plan(3, casme2, 5, 8)):
+        for _, group in itertools.groupby(takes, lambda take: take.person):
             words = [take.emotion for take in group]
             negative = len(words) - sum(words.count(word) for word in ("happiness", "surprise", "others"))
             counts = [words.count("happiness"), words.count("surprise"), words.count("others"), negative]
             assert max(counts) == min(counts) == len(words) / 4
-    assert {take.emotion for take in plan(0, 8, 12)} == {
+    assert {take.word for take in plan(0, casme2, 8, 12)} == {
         "happiness", "disgust", "repression", "surprise", "sadness", "fear", "others"
     }  # fmt: skip
-    assert {take.emotion for take in plan(0, 2, 4, ("fear", "tense"))} == {"fear", "tense"}
-    by_clip = [take.emotion for take in sorted(plan(0, 1, 40, ("fear", "tense")), key=lambda take: take.clip)]
+    assert {take.emotion for take in plan(0, casme2, 2, 4, ("fear", "others"))} == {"fear", "others"}
+    takes = plan(0, casme2, 1, 40, ("fear", "others"))
+    by_clip = [take.emotion for take in sorted(takes, key=lambda take: take.clip)]
     assert 8 < sum(a == b for a, b in itertools.pairwise(by_clip)) < 31
 
 
@@ -273,23 +287,33 @@ def test_the_workbook_has_the_releases_quirks(forged):
         "Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None, "Action Units", "Estimated Emotion"
     )  # fmt: skip
     assert len(rows) == 24
-    assert {row[0] for row in rows} == {"01", "02", "03"}
-    assert len({(row[0], row[1]) for row in rows}) == 24
+    assert {row[0] for row in rows} == {"01", "02", "03", 1, 2, 3}
+    assert len({(int(row[0]), row[1].strip()) for row in rows}) == 24
     assert [row[4] for row in rows].count("/") == 1
     assert all(row[2] is None and row[6] is None for row in rows)
     for row in rows:
-        assert re.fullmatch(r"EP\d\d_\d\df", row[1])
+        assert re.fullmatch(r"EP\d\d_\d\df ?", row[1])
         assert re.fullmatch(r"[LR]?\d+(\+[LR]?\d+)*", str(row[7]))
         assert row[3] < row[5]
-        assert row[4] == "/" or row[3] < row[4] < row[5]
+        assert row[4] == "/" or row[3] < int(row[4]) < row[5]
     assert {type(row[7]) for row in rows} == {int, str}
+    assert {type(row[4]) for row in rows} == {int, str}
+    assert {row[8].strip().lower() for row in rows} == {
+        "happiness",
+        "surprise",
+        "others",
+        "disgust",
+        "repression",
+        "sadness",
+    }
+    assert any(row[8].startswith(" ") for row in rows)
 
 
 def test_the_frames_lie_where_the_release_has_them(forged):
     sheet = openpyxl.load_workbook(forged / "CASME2-coding-20140508.xlsx").worksheets[0]
     assert {path.name for path in forged.iterdir()} == {"Cropped", "CASME2-coding-20140508.xlsx", "SYNTHETIC.txt"}
     for subject, name, _, onset, _, offset, *_ in sheet.iter_rows(min_row=2, values_only=True):
-        found = numbered_images(forged / "Cropped" / f"sub{subject}" / name)
+        found = numbered_images(forged / "Cropped" / f"sub{int(subject):02d}" / name.strip())
         numbers = list(found)
         assert numbers == list(range(numbers[0], numbers[-1] + 1))
         assert numbers[0] < onset
@@ -311,6 +335,135 @@ def test_the_bytes_depend_on_the_arguments_alone(tmp_path):
     assert cv2.imread(str(raw)).shape == (56, 78, 3)
     cropped = tmp_path / "a" / "Cropped" / "sub01" / raw.parent.name / f"reg_{raw.name}"
     assert cropped.exists()
+
+
+@pytest.mark.parametrize("dataset", ["custom", "smic_hs_e"])
+def test_other_layouts_are_deterministic_too(dataset, tmp_path):
+    written = []
+    for name in ("a", "b"):
+        root = quickly(tmp_path / name, dataset, subjects=1, clips=3)
+        written.append({str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()})
+    assert written[0] == written[1]
+    assert dataset != "custom" or any(name.endswith(".avi") for name in written[0])
+
+
+def cells(path, sheet=None):
+    book = openpyxl.load_workbook(path)
+    return [list(row) for row in (book[sheet] if sheet else book.worksheets[0]).iter_rows(values_only=True)]
+
+
+def quickly(out, dataset, **options):
+    options = {"subjects": 2, "clips": 4, "size": (40, 40), "difficulty": 0, "workers": 1} | options
+    return write_synthetic(out, dataset=dataset, **options)
+
+
+def test_samm_is_grey_with_a_preamble_formulas_and_two_paddings(tmp_path):
+    root = quickly(tmp_path / "samm", "samm", clips=5)
+    rows = cells(root / "SAMM_Micro_FACS_Codes_v2.xlsx", "MICRO_ONLY")
+    assert rows[13][:4] == ["Subject", "Filename", "Inducement Code", "Onset Frame"]
+    assert not any("Subject" in row for row in rows[:13])
+    assert [row[6] for row in rows[14:16]] == ["=F15-D15+1", "=F16-D16+1"]
+    assert [type(row[0]) for row in rows[14:]].count(int) == 1
+    names = {path.parts[-3]: path.name for path in root.rglob("*.jpg")}
+    assert re.fullmatch(r"006_\d{5}\.jpg", names["006"])
+    assert re.fullmatch(r"007_\d{4}\.jpg", names["007"])
+    assert cv2.imread(str(next(root.rglob("*.jpg"))), cv2.IMREAD_UNCHANGED).ndim == 2
+
+
+def test_casme_sq_has_no_header_two_kinds_and_loses_a_crop(tmp_path):
+    root = quickly(tmp_path / "casme_sq", "casme_sq", clips=11, raw=True)
+    rows = cells(root / "CAS(ME)^2code_final.xlsx")
+    assert rows[0][0] == 1
+    assert [row[7] for row in rows].count("micro-expression") == 22
+    assert [row[7] for row in rows].count("macro-expression") == 2
+    assert [row[4] for row in rows].count(0) == 1
+    crops = {path.name for path in root.glob("cropped/15/*")} | {path.name for path in root.glob("cropped/16/*")}
+    assert len(list(root.glob("cropped/*/*"))) == 23
+    assert len(list(root.glob("selectedpic/s*/*"))) == 24
+    assert crops <= {row[1] for row in rows}
+    assert 0 < len(list(root.glob("cropped/*/*/*.jpg.jpg"))) < len(list(root.glob("cropped/*/*/*.jpg")))
+    for video in root.glob("rawpic/s*/*"):  # clips of one recording follow each other, none over another
+        numbers = list(numbered_images(video))
+        assert numbers == list(range(numbers[0], numbers[-1] + 1))
+
+
+def test_smic_hs_e_holds_several_expressions_in_a_row(tmp_path):
+    rows = cells(quickly(tmp_path / "e", "smic_hs_e", clips=9) / "SMIC-HS-E_annotation_2019.xlsx")
+    assert max(sum(isinstance(row[k], int) for k in (3, 5, 7)) for row in rows[1:]) >= 2
+    assert all(row[4].startswith("=D") for row in rows[1:])
+    assert all(row[11].startswith("=K") for row in rows[1:])
+
+
+def test_frames_follow_the_datasets_rate(tmp_path):
+    """The same performance lasts as many frames as its seconds hold; the shortest lasts 0.12 s, the longest 0.5 s."""
+    for name, fps in (("casme3", 30), ("4dme", 60), ("samm", 200)):
+        pairs = annotate(LAYOUTS[name], plan(0, LAYOUTS[name], 4, 8), 0)
+        lengths = [entry.offset - entry.onset for _, entry in pairs]
+        assert round(0.12 * fps) <= min(lengths) < 0.25 * fps
+        assert 0.3 * fps < max(lengths) <= 0.5 * fps
+    assert {entry.fps for _, entry in annotate(LAYOUTS["dfme"], plan(0, LAYOUTS["dfme"], 4, 2), 0)} == {200, 300, 500}
+    assert min(e.offset - e.onset for _, e in annotate(LAYOUTS["casme_sq_macro"], plan(0, LAYOUTS["casme_sq_macro"], 2, 4), 0)
+               if e.kind == "macro") >= 0.6 * 30  # fmt: skip
+
+
+def test_datasets_of_the_same_people_show_the_same_faces():
+    people = {name: {take.person for take in plan(0, layout, 22, 1)} for name, layout in LAYOUTS.items()}
+    assert people["casme_sq"] & {take.person for take in plan(0, LAYOUTS["casme2"], 26, 1)} == {
+        15, 16, 19, 20, 21, 22, 23, 24, 25, 26
+    }  # fmt: skip
+    assert people["samm"] == people["samm_lv"]
+    assert people["smic_hs"] == people["smic_hs_e"]
+    apart = ("casme", "casme2", "samm", "smic_hs", "mmew", "casme3", "4dme", "dfme", "custom")
+    assert len(set().union(*(people[name] for name in apart))) == 22 * len(apart)
+
+
+def test_two_emotions_at_once_show_both():
+    for number in range(20):
+        units = {move.unit for move in perform(np.random.default_rng(number), "surprise+happiness", difficulty=2).moves}
+        assert {2, 12} <= units
+
+
+def test_an_ambiguous_expression_shows_what_others_show_too():
+    label = {word: PAPER4.mapping["*"][word] for word in SHARED}
+    for emotion, way in ((emotion, way) for emotion, ways in SHARED.items() for way in ways):
+        assert any(way in ways for word, ways in SHARED.items() if label[word] != label[emotion]), (emotion, way)
+    shown = [perform(np.random.default_rng(n), "happiness", ambiguity=0.4) for n in range(400)]
+    units = [tuple(sorted({move.unit for move in one.moves})) for one in shown]
+    assert 0.3 < np.mean([one in SHARED["happiness"] for one in units]) < 0.55
+    plain = [perform(np.random.default_rng(n), "happiness") for n in range(400)]
+    assert all(12 in {move.unit for move in one.moves} for one in plain)
+
+
+def test_the_apex_error_moves_what_is_annotated_and_not_what_is_shown():
+    layout = LAYOUTS["casme2"]
+    takes = plan(0, layout, 6, 10)
+    exact, blurred = (
+        [entry for _, entry in annotate(layout, takes, 0, Difficulty(apex_error=error))] for error in (0, 0.1)
+    )
+    slips = []
+    for a, b in zip(exact, blurred, strict=True):
+        assert (a.onset, a.offset, a.first, a.last) == (b.onset, b.offset, b.first, b.last)
+        assert b.apex is None or b.onset < b.apex < b.offset
+        if a.apex is not None:
+            slips.append((b.apex - a.apex) / (a.offset - a.onset))
+    assert 0.07 < np.std(slips) < 0.13
+
+
+def test_blinks_have_a_knob_of_their_own():
+    def share(**options):
+        times = np.linspace(0, 0.5, 50)
+        return np.mean([Nuisances(np.random.SeedSequence(k), **options).blink(times).any() for k in range(300)])
+
+    assert share(blinks=0.0) == 0
+    assert share(difficulty=0.5, blinks=4.0) > 2 * share(difficulty=1.0)
+
+
+@pytest.mark.parametrize("cause", ["expression", "style", "recording", "blinks", "ambiguity", "apex_error"])
+def test_causes_of_difficulty_have_bounds(cause):
+    with pytest.raises(InputError, match=cause):
+        Difficulty(**{cause: 11})
+    with pytest.raises(InputError, match=cause):
+        Difficulty(**{cause: -1})
 
 
 def test_an_interrupted_writing_leaves_nothing(tmp_path):
@@ -335,6 +488,8 @@ def test_an_interrupted_writing_leaves_nothing(tmp_path):
         ({"size": (8, 8)}, "size"),
         ({"workers": 0}, "workers"),
         ({"labels": ("hapiness",)}, "Did you mean 'happiness'"),
+        ({"dataset": "smic_hs", "labels": ("happiness",)}, "label must be one of negative, positive, surprise"),
+        ({"dataset": "casme_sq", "subjects": 23}, r"subjects must be a whole number in \[1, 22\]"),
         ({"labels": ()}, "labels"),
     ],
 )

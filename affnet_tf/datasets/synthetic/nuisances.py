@@ -23,12 +23,21 @@ class Nuisances:
     Args:
         seed: entropy, as ``numpy.random.SeedSequence`` takes it.
         difficulty: scales everything; 0 turns everything off.
+        blinks: scales how often a blink falls into the clip; by default as ``difficulty``.
         seconds: the clip's length after its onset, in which a blink may fall.
     """
 
-    def __init__(self, seed: np.random.SeedSequence, *, difficulty: float = 1.0, seconds: float = 0.5) -> None:
-        if not 0 <= difficulty <= 10:
-            raise InputError(f"difficulty must lie in [0, 10]. Received: {difficulty!r}")
+    def __init__(
+        self,
+        seed: np.random.SeedSequence,
+        *,
+        difficulty: float = 1.0,
+        blinks: float | None = None,
+        seconds: float = 0.5,
+    ) -> None:
+        for value in (difficulty, difficulty if blinks is None else blinks):
+            if not 0 <= value <= 10:
+                raise InputError(f"difficulty must lie in [0, 10]. Received: {value!r}")
         # Not seed.spawn(), which counts its children: equal seeds must give equal nuisances each time.
         draw, noise, stray = (np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, k)) for k in range(3))
         rng = np.random.default_rng(draw)
@@ -43,8 +52,9 @@ class Nuisances:
             MAINS * (1 + rng.normal(0, 0.002)),
             rng.uniform(0, 2 * np.pi),
         )
-        blinks = rng.random() < min(0.12 * self.difficulty, 0.6)
-        self._blink = (rng.uniform(-0.05, seconds), rng.uniform(0.12, 0.20)) if blinks else None
+        often = self.difficulty if blinks is None else blinks
+        blinking = rng.random() < min(0.12 * often, 0.6)
+        self._blink = (rng.uniform(-0.05, seconds), rng.uniform(0.12, 0.20)) if blinking else None
         self._sigma = 1.0 * self.difficulty * rng.uniform(0.8, 1.2)
         self._noise = np.random.default_rng(noise).integers(2**63, size=2)
         self._stray = [int(word) for word in stray.generate_state(4)]

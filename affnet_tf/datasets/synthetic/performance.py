@@ -10,7 +10,7 @@ import numpy as np
 from affnet_tf.datasets.synthetic.face import SIDES
 from affnet_tf.errors import InputError, unknown
 
-__all__ = ["PROTOTYPES", "Move", "Performance", "Prototype", "perform", "profile"]
+__all__ = ["PROTOTYPES", "SHARED", "Move", "Performance", "Prototype", "perform", "profile"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +45,26 @@ PROTOTYPES = MappingProxyType(
         "others": _TENSE,
         "other": _TENSE,
         "tense": _TENSE,
+    }
+)
+
+_VAGUE = ((4,), (7,), (14,), (1,), (12, 14), (4, 5))
+
+# What coders file now under one class and now under another: a smile that is pressed together, brows that rise while they
+# are drawn together, one unit alone.
+SHARED = MappingProxyType(
+    {
+        "happiness": ((12, 14), (14,), (12, 15), (12, 17), (10, 12), (7,), (25,)),
+        "surprise": ((1,), (1, 4), (1, 2, 4), (5,), (4, 5), (25,)),
+        "disgust": ((10, 12), (12, 14), (7,), (4,), (1, 4), (4, 5)),
+        "repression": ((14,), (12, 14), (12, 15), (12, 17), (25,), (7,)),
+        "sadness": ((1,), (1, 4), (1, 2, 4), (12, 15), (7,)),
+        "fear": ((1, 2, 4), (5,), (4, 5), (1,), (25,), (1, 4)),
+        "anger": ((4,), (7,), (4, 5), (5,), (10, 12), (1, 4)),
+        "contempt": ((14,), (12, 14), (10, 12), (12, 15), (7,)),
+        "others": _VAGUE,
+        "other": _VAGUE,
+        "tense": _VAGUE,
     }
 )
 
@@ -96,6 +116,7 @@ def perform(
     emotion: str,
     *,
     difficulty: float = 1.0,
+    ambiguity: float = 0.0,
     seconds: tuple[float, float] = (0.12, 0.5),
     peak: tuple[float, float] = (0.013, 0.034),
     expressive: float = 1.0,
@@ -104,8 +125,9 @@ def perform(
 
     Args:
         rng: serves expressions alone, so that appearance and nuisances cannot carry the label.
-        emotion: a key of ``PROTOTYPES``.
+        emotion: a key of ``PROTOTYPES``, or two joined by +, which are then shown at once.
         difficulty: 0 shows whole prototypes, strongly and evenly; more loses units, strength and symmetry.
+        ambiguity: probability that a way of ``SHARED`` is shown, which other emotions have too.
         seconds: range of the time from onset to offset. The default is a micro-expression's, 1/25 to 1/2 s, as far
             as CASME II reports it; a macro-expression lasts (0.6, 3).
         peak: range of the fastest point's greatest displacement, in face units; at 280 x 340 one unit is 113 pixels.
@@ -114,24 +136,31 @@ def perform(
     Raises:
         InputError: unknown emotion, or a negative difficulty.
     """
-    if emotion not in PROTOTYPES:
-        raise unknown("emotion", emotion, PROTOTYPES)
+    words = emotion.split("+")
+    for word in words:
+        if word not in PROTOTYPES:
+            raise unknown("emotion", word, PROTOTYPES)
     if not 0 <= difficulty <= 10:
         raise InputError(f"difficulty must lie in [0, 10]. Received: {difficulty!r}")
-    prototype = PROTOTYPES[emotion]
-    units = _units(rng, prototype, difficulty)
+    prototypes = [PROTOTYPES[word] for word in words]
+    units = sorted({unit for prototype in prototypes for unit in _units(rng, prototype, difficulty)})
+    if ambiguity and rng.random() < ambiguity:
+        ways = SHARED[words[0]]
+        units = sorted(ways[int(rng.integers(len(ways)))])
+    core = frozenset().union(*(prototype.core for prototype in prototypes))
+    one_sided = max(prototype.one_sided for prototype in prototypes)
     low, high = np.log(peak)
     strength = np.exp(rng.uniform(low, high)) * expressive * 1.4 / (1 + 0.4 * difficulty)
     apex = rng.uniform(0.32, 0.58)
     spread = 0.6 * min(difficulty, 3.0)
     uneven = np.exp(rng.normal(0, 0.16 * spread))
-    alone = rng.random() < prototype.one_sided * min(difficulty, 1.0)
-    if prototype.one_sided == 1.0:
+    alone = rng.random() < one_sided * min(difficulty, 1.0)
+    if one_sided == 1.0:
         alone = True
     keep = str(rng.choice(list(SIDES)))
     moves = []
     for unit in units:
-        gain = strength * np.exp(rng.normal(0, 0.18 * spread)) * (1.0 if unit in prototype.core else 0.75)
+        gain = strength * np.exp(rng.normal(0, 0.18 * spread)) * (1.0 if unit in core else 0.75)
         own_apex = float(np.clip(apex + rng.normal(0, 0.035 * spread), 0.25, 0.7))
         central = unit in (17, 23, 24, 25, 26)
         for side in SIDES:

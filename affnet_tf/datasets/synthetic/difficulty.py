@@ -1,0 +1,51 @@
+"""What makes micro-expressions hard to tell apart, one knob for each cause."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from affnet_tf.errors import InputError
+
+__all__ = ["Difficulty"]
+
+MOST = 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Difficulty:
+    """How hard the clips are. 0 switches a cause off; 1 is the default of the first four.
+
+    Attributes:
+        expression: expressions shrink, lose action units and symmetry.
+        style: subjects differ in how strongly they show anything.
+        recording: head motion, imperfect registration, wandering light, flicker, noise and compression.
+        blinks: how often an eyelid closes within a clip.
+        ambiguity: share of the clips, 0 to 1, that show what other emotions show as well (``performance.SHARED``).
+        apex_error: standard deviation of the annotated apex about the true one, as a share of the clip's length.
+    """
+
+    expression: float = 1.0
+    style: float = 1.0
+    recording: float = 1.0
+    blinks: float = 1.0
+    ambiguity: float = 0.0
+    apex_error: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value, most = getattr(self, field.name), 1.0 if field.name in ("ambiguity", "apex_error") else MOST
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
+                raise InputError(f"difficulty: {field.name} must lie in [0, {most:g}]. Received: {value!r}")
+
+    @classmethod
+    def of(cls, value: float | Difficulty) -> Difficulty:
+        """The difficulty that a single number stands for: the first four causes at that strength.
+
+        Raises:
+            InputError: it does not lie in [0, 10].
+        """
+        if isinstance(value, Difficulty):
+            return value
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MOST:
+            raise InputError(f"difficulty must lie in [0, {MOST:g}]. Received: {value!r}")
+        return cls(expression=value, style=value, recording=value, blinks=value)

@@ -189,6 +189,39 @@ def test_labels_that_map_nothing(store, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("task", "change", "message"),
+    [
+        (train, {"train": replace(CONFIG.train, validation=0.9)}, "validation must leave a subject to train on"),
+        (evaluate, {"train": replace(CONFIG.train, validation=0.9)}, "validation must leave a subject to train on"),
+        (train, {"labels": "native"}, "2 or more distinct labels"),
+        (evaluate, {"labels": "native"}, "2 or more distinct labels"),
+    ],
+)
+def test_what_cannot_be_trained_leaves_no_folder(tmp_path, task, change, message):
+    clips = forge_clips(tmp_path / "casme2", subjects=3, clips=1)
+    store = prepare(clips, tmp_path / "store", CropConfig(SIZE, "none")).store.path
+    with pytest.raises(InputError, match=message):
+        task(store, tmp_path / "run", replace(CONFIG, **change))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_resumption_by_another_version_keeps_the_manifest_of_the_beginning(store, tmp_path):
+    def stop(done, total, name):
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        evaluate(store, tmp_path, CONFIG, progress=stop)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest["commit"] = "0123456789ab"
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(Stopped):
+        evaluate(store, tmp_path, CONFIG, resume=True, progress=stop)
+    again = json.loads((tmp_path / "manifest.json").read_text())
+    assert again.pop("resumed")[0]["devices"] == manifest["devices"]
+    assert again == manifest
+
+
 def test_unknown_protocol(store, tmp_path):
     with pytest.raises(InputError, match=r"protocol must be one of loso.*Did you mean 'loso'"):
         evaluate(store, tmp_path / "run", CONFIG, "losso")

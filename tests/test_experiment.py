@@ -16,8 +16,9 @@ from affnet_tf.evaluation.predictions import read_predictions
 from affnet_tf.models.affectivenet import affectivenet, probabilities
 from affnet_tf.models.checkpoint import load_checkpoint
 from affnet_tf.pipeline.crops import CropConfig
-from affnet_tf.pipeline.input import motion_images, read_clips, training_batches
+from affnet_tf.pipeline.input import motion_images, training_batches
 from affnet_tf.pipeline.prepare import prepare
+from affnet_tf.pipeline.reading import ClipReader, read_clips
 from affnet_tf.pipeline.store import open_store
 from affnet_tf.training.experiment import evaluate, train
 from affnet_tf.training.fit import Trainer, balanced_weights
@@ -69,7 +70,7 @@ def test_a_fold_done_again_by_hand(run, store):
     steps = round((11 + 11 + 12) / 3 / 4)
     trainer = Trainer(affectivenet(CONFIG.model, 4), CONFIG.train, steps)
     clips = read_clips(opened)
-    trainer.fit(lambda skip: training_batches(clips, labels, weighing, 4, CONFIG, 3, skip))
+    trainer.fit(lambda skip: training_batches(ClipReader(opened), labels, weighing, 4, CONFIG, 3, skip))
     images = motion_images(clips, CONFIG.motion, 32)
     rows = {row.clip_id: row for row in read_predictions(run[0] / "predictions.csv").rows}
     for row, clip in enumerate(opened.clips):

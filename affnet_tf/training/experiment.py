@@ -22,7 +22,8 @@ from affnet_tf.evaluation.protocols import Fold, Key, hold_out_subjects, loso
 from affnet_tf.files import read_json, write_json
 from affnet_tf.models.affectivenet import affectivenet, probabilities
 from affnet_tf.models.checkpoint import Checkpoint, is_checkpoint, load_checkpoint, save_checkpoint
-from affnet_tf.pipeline.input import check_representation, motion_images, read_clips, training_batches
+from affnet_tf.pipeline.input import check_representation, load, motion_images, training_batches
+from affnet_tf.pipeline.reading import ClipReader
 from affnet_tf.pipeline.store import Store, StoredClip, open_store
 from affnet_tf.training.fit import History, Trainer, balanced_weights
 from affnet_tf.training.run import Run, open_run
@@ -55,19 +56,19 @@ class _Data:
         if not self.labelled:
             words = sorted({clip.emotion for clip in self.store.clips})
             raise InputError(f"label scheme {self.scheme.name!r} must map an emotion of the store. Received: {words}")
-        self.row_of = {clip.key: row for row, clip in enumerate(self.store.clips)}
+        self.row_of = {clip.key: row for row, clip in enumerate(self.store.clips) if clip.key in self.label_of}
         self._config = config
         check_representation(self.store, config.motion.representation)
 
     @functools.cached_property
-    def clips(self) -> Any:
-        """The frames of all clips, kept in memory after the first pass if they fit."""
-        return read_clips(self.store)
+    def clips(self) -> ClipReader:
+        """The labelled clips by row."""
+        return ClipReader(self.store, self.row_of.values())
 
     @functools.cached_property
     def images(self) -> np.ndarray:
-        """The motion image of every clip, without augmentation."""
-        return motion_images(self.clips, self._config.motion, self._config.model.input_size)
+        """The motion image of every labelled clip, without augmentation."""
+        return motion_images(self.clips.in_order(), self._config.motion, self._config.model.input_size)
 
     @property
     def classes(self) -> int:
@@ -80,7 +81,8 @@ class _Data:
         return sorted({self.store.clips[self.row_of[key]].person for key in keys})
 
     def pictures(self, keys: Iterable[Key]) -> np.ndarray:
-        return self.images[[self.row_of[key] for key in keys]]
+        place = {key: place for place, key in enumerate(self.row_of)}
+        return self.images[[place[key] for key in keys]]
 
 
 def train(
@@ -110,6 +112,7 @@ def train(
         (out / "state.npz").unlink(missing_ok=True)
         return load_checkpoint(out / "model")
     kept, held_out = hold_out_subjects(data.labelled, config.train.validation, config.train.seed)
+    load(data.clips, config)
     with devices.scope():
         trainer = _trainer(config, data.classes, _steps([len(kept)], config), devices)
         run.begin(str(devices), _facts(config, data))
@@ -164,6 +167,7 @@ def evaluate(
     run = open_run(Path(out), _document({"task": "evaluate", "protocol": protocol}, config, data), resume)
     pending = [fold for fold in folds if not run.fold(fold.name).exists()]
     if pending:
+        load(data.clips, config)
         with devices.scope():
             trainer = _trainer(config, data.classes, _steps([len(fold.train) for fold in folds], config), devices)
             run.begin(str(devices), _facts(config, data))

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,13 @@ from affnet_tf.pipeline.input import check_representation, load, motion_images, 
 from affnet_tf.pipeline.reading import ClipReader
 from affnet_tf.pipeline.store import Store, StoredClip, open_store
 from affnet_tf.training.fit import History, Trainer, balanced_weights
+from affnet_tf.training.progress import Report
 from affnet_tf.training.run import Run, open_run
 from affnet_tf.training.strategy import Devices, choose_devices
 
 __all__ = ["PROTOCOLS", "Evaluation", "evaluate", "train"]
 
 PROTOCOLS = ("loso",)
-Report = Callable[[int, int, str], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,14 +92,14 @@ def train(
     *,
     device: str = "auto",
     resume: bool = False,
-    verbose: int = 0,
     tensorboard: bool = True,
+    progress: Report | None = None,
 ) -> Checkpoint:
     """Train one network on all labelled clips of a store; ``config.train.validation`` holds out subjects to watch it.
 
     Writes config.json, manifest.json, history.json, the checkpoint ``model/`` and TensorBoard logs to ``out``. A run that was
     killed goes on after its last whole epoch with ``resume``, and ends with the same weights; one that is finished is not
-    trained again.
+    trained again. ``progress`` is called after each epoch with (epochs done, epochs in all, its losses in words).
 
     Raises:
         InputError: a bad store, an ``out`` that exists without ``resume``, or one that was made by another config.
@@ -124,7 +124,7 @@ def train(
             held_out,
             state=out / "state.npz",
             log_dir=out / "tensorboard" if tensorboard else None,
-            verbose=verbose,
+            progress=progress,
         )
         model = _float32_copy(trainer.model, config, data.classes)
     write_json(out / "history.json", history)
@@ -174,7 +174,10 @@ def evaluate(
             for fold in pending:
                 if progress:
                     progress(folds.index(fold), len(folds), fold.name)
-                write_json(run.fold(fold.name), _run_fold(trainer, data, config, fold))
+                try:
+                    write_json(run.fold(fold.name), _run_fold(trainer, data, config, fold))
+                except InputError as error:
+                    raise InputError(f"fold {fold.name!r}: {error}") from None
     if progress:
         progress(len(folds), len(folds), "done")
     return _pool(run, data, folds)

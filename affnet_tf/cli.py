@@ -204,9 +204,8 @@ def train(
     chosen = _experiment(preset, config, settings, labels, seed, precision)
     with silent():
         from affnet_tf.training.experiment import train as train_network
-    checkpoint = train_network(
-        store, out, chosen, device=device, resume=resume, verbose=0 if console.quiet or console.json else 2
-    )
+    with console.progress("train") as progress:
+        checkpoint = train_network(store, out, chosen, device=device, resume=resume, progress=progress)
     console.result(
         {"model": str(out / "model"), "labels": list(checkpoint.labels), **checkpoint.details},
         (

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
+import numbers
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -35,6 +37,48 @@ def check(holds: bool, field: str, rule: str, received: object) -> None:
         raise InputError(f"{field} must {rule}. Received: {received!r}")
 
 
+def _check_types(config: Any, section: str = "") -> None:
+    """Give every field its annotated type, or raise: 1 becomes 1.0 where a float is due, a list becomes a tuple."""
+    for field, hint in _hints(type(config)).items():
+        value = _convert(hint, getattr(config, field), f"{section}.{field}".lstrip("."))
+        object.__setattr__(config, field, value)  # how a frozen dataclass sets its own fields
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _build(kind: type, value: Any, path: str) -> Any:
+    if not isinstance(value, Mapping):
+        raise InputError(f"{path or 'config'} must be an object with named fields. Received: {value!r}")
+    for name in value:
+        if name not in _hints(kind):
+            raise unknown(f"a field of {path or 'the config'}", name, _hints(kind))
+    return kind(**value)
+
+
+def _convert(hint: Any, value: Any, path: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return value if isinstance(value, hint) else _build(hint, value, path)
+    if typing.get_origin(hint) is tuple:
+        item = typing.get_args(hint)[0]
+        if not isinstance(value, (list, tuple)):
+            raise InputError(f"{path} must be a list. Received: {value!r}")
+        return tuple(_convert(item, each, path) for each in value)
+    if isinstance(hint, types.UnionType):
+        if value is None:
+            return None
+        hint = next(each for each in typing.get_args(hint) if each is not type(None))
+    # NumPy's numbers count as numbers; True does not.
+    number = {int: numbers.Integral, float: numbers.Real}.get(hint)
+    if number and isinstance(value, number) and not isinstance(value, bool):
+        return hint(value)
+    if type(value) is not hint:
+        raise InputError(f"{path} must be of type {hint.__name__}. Received: {value!r}")
+    return value
+
+
 @dataclasses.dataclass(frozen=True)
 class MotionConfig:
     """How a clip becomes one motion image.
@@ -52,6 +96,7 @@ class MotionConfig:
     scaling: str = "minmax"
 
     def __post_init__(self) -> None:
+        _check_types(self, "motion")
         if self.scaling not in SCALINGS:
             raise unknown("motion.scaling", self.scaling, SCALINGS)
         if self.representation not in REPRESENTATIONS:
@@ -95,6 +140,7 @@ class ModelConfig:
     dropout: float = 0.5
 
     def __post_init__(self) -> None:
+        _check_types(self, "model")
         check(self.input_size >= 28, "model.input_size", "be at least 28", self.input_size)
         check(self.stem >= 0, "model.stem", "be 0 (none) or a number of channels", self.stem)
         check(
@@ -151,6 +197,7 @@ class AugmentConfig:
     gain: float = 0.1
 
     def __post_init__(self) -> None:
+        _check_types(self, "augment")
         for name, limit in (
             ("jitter", 0.45),
             ("drop", 0.9),
@@ -194,6 +241,7 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        _check_types(self, "train")
         check(self.epochs >= 1, "train.epochs", "be at least 1", self.epochs)
         check(
             self.batch_size >= 2, "train.batch_size", "be at least 2 (batch normalisation needs two)", self.batch_size
@@ -232,6 +280,9 @@ class ExperimentConfig:
     augment: AugmentConfig = AugmentConfig()
     train: TrainConfig = TrainConfig()
     labels: str = "paper4"
+
+    def __post_init__(self) -> None:
+        _check_types(self)
 
     def to_json(self) -> dict[str, Any]:
         """The settings as JSON-ready dictionaries; ``from_json`` reads them back."""
@@ -279,32 +330,3 @@ def override(config: ExperimentConfig, assignments: Iterable[str]) -> Experiment
             raise unknown("a setting" + "".join(f" of {s}" for s in sections), field, target)
         target[field] = value
     return ExperimentConfig.from_json(document)
-
-
-def _build(kind: type, value: Any, path: str) -> Any:
-    if not isinstance(value, Mapping):
-        raise InputError(f"{path or 'config'} must be an object with named fields. Received: {value!r}")
-    hints = typing.get_type_hints(kind)
-    for name in value:
-        if name not in hints:
-            raise unknown(f"a field of {path or 'the config'}", name, hints)
-    return kind(**{name: _convert(hints[name], item, f"{path}.{name}".lstrip(".")) for name, item in value.items()})
-
-
-def _convert(hint: Any, value: Any, path: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return _build(hint, value, path)
-    if typing.get_origin(hint) is tuple:
-        item = typing.get_args(hint)[0]
-        if not isinstance(value, (list, tuple)):
-            raise InputError(f"{path} must be a list. Received: {value!r}")
-        return tuple(_convert(item, each, path) for each in value)
-    if isinstance(hint, types.UnionType):
-        if value is None:
-            return None
-        hint = next(each for each in typing.get_args(hint) if each is not type(None))
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is not hint:
-        raise InputError(f"{path} must be of type {hint.__name__}. Received: {value!r}")
-    return value

@@ -21,8 +21,9 @@ from affnet_tf.silence import silent
 with silent():
     from affnet_tf.config import ExperimentConfig, override
     from affnet_tf.pipeline.crops import CropConfig
-    from affnet_tf.pipeline.input import read_clips, training_batches
+    from affnet_tf.pipeline.input import training_batches
     from affnet_tf.pipeline.prepare import prepare
+    from affnet_tf.pipeline.reading import ClipReader, read_clips
     from affnet_tf.pipeline.store import Store
     from affnet_tf.presets import preset
     from affnet_tf.training.experiment import evaluate
@@ -61,12 +62,12 @@ def rates(store: Store, config: ExperimentConfig) -> list[tuple[str, float]]:
     """Clips per second of reading alone, and of the whole pipeline with and without the memory cache."""
     labels = {row: row % 4 for row in range(len(store.clips))}
     weights = dict.fromkeys(labels, 1.0)
-    found = [
-        ("read and decode the store, nothing else", clips_per_second(read_clips(store, cache=False).repeat(), 256, 1))
-    ]
-    for cache in (False, True):
-        batches = training_batches(read_clips(store, cache), labels, weights, 4, config, seed=0)
-        name = f"the whole pipeline (sample, pool, augment, normalise, batch), {'cached' if cache else 'from disk'}"
+    found = [("read and decode the store, nothing else", clips_per_second(read_clips(store).repeat(), 256, 1))]
+    for limit in (0, None):
+        batches = training_batches(ClipReader(store, limit=limit), labels, weights, 4, config, seed=0)
+        name = (
+            f"the whole pipeline (sample, pool, augment, normalise, batch), from {'disk' if limit == 0 else 'memory'}"
+        )
         found.append((name, clips_per_second(batches, 256 // config.train.batch_size, config.train.batch_size)))
     return found
 

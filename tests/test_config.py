@@ -1,6 +1,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -189,6 +190,33 @@ def test_wrong_types_are_refused(name, value, message):
     with pytest.raises(InputError) as error:
         ExperimentConfig.from_json(document_with(name, value))
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: TrainConfig(epochs="3"), "train.epochs must be of type int. Received: '3'"),
+        (lambda: TrainConfig(epochs=3.0), "train.epochs must be of type int. Received: 3.0"),
+        (lambda: TrainConfig(class_weights=1), "train.class_weights must be of type bool. Received: 1"),
+        (lambda: replace(AugmentConfig(), jitter="0.1"), "augment.jitter must be of type float. Received: '0.1'"),
+        (lambda: ModelConfig(kernels=3), "model.kernels must be a list. Received: 3"),
+        (lambda: MotionConfig(weights=None), "motion.weights must be of type str. Received: None"),
+        (lambda: ExperimentConfig(train="fast"), "train must be an object with named fields. Received: 'fast'"),
+        (lambda: ExperimentConfig(labels=4), "labels must be of type str. Received: 4"),
+    ],
+)
+def test_wrong_types_are_refused_on_construction_too(make, message):
+    with pytest.raises(InputError) as error:
+        make()
+    assert str(error.value) == message
+
+
+def test_numbers_take_the_type_of_their_field():
+    config = TrainConfig(epochs=np.int64(3), learning_rate=1, weight_decay=np.float32(0.5))
+    assert config == TrainConfig(epochs=3, learning_rate=1.0, weight_decay=0.5)
+    assert [type(each) for each in (config.epochs, config.learning_rate, config.weight_decay)] == [int, float, float]
+    assert hash(ModelConfig(kernels=[3, 5])) == hash(ModelConfig(kernels=(3, 5)))
+    json.dumps(ExperimentConfig(train=config).to_json())
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from affnet_tf.evaluation.predictions import read_predictions
 from affnet_tf.models.affectivenet import affectivenet, probabilities
 from affnet_tf.models.checkpoint import load_checkpoint
 from affnet_tf.pipeline.crops import CropConfig
-from affnet_tf.pipeline.input import motion_images, read_clips, training_batches
+from affnet_tf.pipeline.input import motion_images, training_batches
 from affnet_tf.pipeline.prepare import prepare
+from affnet_tf.pipeline.reading import ClipReader, read_clips
 from affnet_tf.pipeline.store import open_store
 from affnet_tf.training.experiment import evaluate, train
 from affnet_tf.training.fit import Trainer, balanced_weights
@@ -69,7 +70,7 @@ def test_a_fold_done_again_by_hand(run, store):
     steps = round((11 + 11 + 12) / 3 / 4)
     trainer = Trainer(affectivenet(CONFIG.model, 4), CONFIG.train, steps)
     clips = read_clips(opened)
-    trainer.fit(lambda skip: training_batches(clips, labels, weighing, 4, CONFIG, 3, skip))
+    trainer.fit(lambda skip: training_batches(ClipReader(opened), labels, weighing, 4, CONFIG, 3, skip))
     images = motion_images(clips, CONFIG.motion, 32)
     rows = {row.clip_id: row for row in read_predictions(run[0] / "predictions.csv").rows}
     for row, clip in enumerate(opened.clips):
@@ -189,13 +190,46 @@ def test_labels_that_map_nothing(store, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("task", "change", "message"),
+    [
+        (train, {"train": replace(CONFIG.train, validation=0.9)}, "validation must leave a subject to train on"),
+        (evaluate, {"train": replace(CONFIG.train, validation=0.9)}, "validation must leave a subject to train on"),
+        (train, {"labels": "native"}, "2 or more distinct labels"),
+        (evaluate, {"labels": "native"}, "2 or more distinct labels"),
+    ],
+)
+def test_what_cannot_be_trained_leaves_no_folder(tmp_path, task, change, message):
+    clips = forge_clips(tmp_path / "casme2", subjects=3, clips=1)
+    store = prepare(clips, tmp_path / "store", CropConfig(SIZE, "none")).store.path
+    with pytest.raises(InputError, match=message):
+        task(store, tmp_path / "run", replace(CONFIG, **change))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_resumption_by_another_version_keeps_the_manifest_of_the_beginning(store, tmp_path):
+    def stop(done, total, name):
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        evaluate(store, tmp_path, CONFIG, progress=stop)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest["commit"] = "0123456789ab"
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(Stopped):
+        evaluate(store, tmp_path, CONFIG, resume=True, progress=stop)
+    again = json.loads((tmp_path / "manifest.json").read_text())
+    assert again.pop("resumed")[0]["devices"] == manifest["devices"]
+    assert again == manifest
+
+
 def test_unknown_protocol(store, tmp_path):
     with pytest.raises(InputError, match=r"protocol must be one of loso.*Did you mean 'loso'"):
         evaluate(store, tmp_path / "run", CONFIG, "losso")
 
 
 def test_a_network_that_diverges_is_not_scored(store, tmp_path):
-    with pytest.raises(InputError, match=r"finite loss: lower train\.learning_rate\. Received: nan in epoch"):
+    with pytest.raises(InputError, match=r"^fold 'casme2-sub01': .* finite loss: lower train\.learning_rate.*step"):
         evaluate(store, tmp_path / "run", replace(CONFIG, train=replace(CONFIG.train, learning_rate=1e30, warmup=0.0)))
     assert not (tmp_path / "run" / "folds").exists()
 

@@ -159,6 +159,39 @@ def test_interrupted_and_resumed_it_ends_with_the_same_weights(trainer, restarte
     assert history == reference[2]
 
 
+@pytest.mark.parametrize("synchronous", [True, False])
+def test_a_loss_that_is_not_finite_stops_the_fit_at_its_step(trainer, tmp_path, synchronous):
+    """The first batch of the third epoch is the first bad one; the state of the second epoch stays, and can be gone on from."""
+    trainer.reset()
+
+    def poisoned(skip):
+        for number, (x, y, w) in enumerate(batches(skip), skip):
+            yield x, y, np.full_like(w, np.nan) if number == 2 * STEPS else w
+
+    watching = [Planted([(0, 0, 0)] * 4)] if synchronous else []
+    with pytest.raises(InputError) as error:
+        trainer.fit(poisoned, state=tmp_path / "state.npz", callbacks=watching)
+    rate = learning_rates(CONFIG, STEPS)[2 * STEPS]
+    assert f"Received: nan in epoch 3, step 1 of 2, at a learning rate of {rate:.3g}" in str(error.value)
+    assert os.listdir(tmp_path) == ["state.npz"]
+    with np.load(tmp_path / "state.npz") as state:
+        assert state["epoch"] == 2
+        assert all(np.isfinite(state[name]).all() for name in state if name.startswith("now"))
+    if not synchronous:
+        trainer.reset()
+        history = trainer.fit(batches, state=tmp_path / "state.npz")
+        assert len(history["loss"]) == CONFIG.epochs
+
+
+def test_progress_is_told_after_each_epoch(trainer, capfd):
+    trainer.reset()
+    seen = []
+    history = trainer.fit(batches, progress=lambda *state: seen.append(state))
+    assert [state[:2] for state in seen] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert seen[3][2] == f"loss {history['loss'][3]:.3f}, accuracy {history['accuracy'][3]:.3f}"
+    assert capfd.readouterr().out == ""
+
+
 def test_a_finished_state_is_not_trained_on(trainer, reference, tmp_path):
     trainer.reset()
     trainer.fit(batches, state=tmp_path / "state.npz")

@@ -11,8 +11,9 @@ from affnet_tf.errors import InputError
 from affnet_tf.imaging.motion import weights
 from affnet_tf.pipeline import warp as changes
 from affnet_tf.pipeline.crops import CropConfig
-from affnet_tf.pipeline.input import motion_images, read_clips, training_batches
+from affnet_tf.pipeline.input import motion_images, training_batches
 from affnet_tf.pipeline.prepare import prepare
+from affnet_tf.pipeline.reading import ClipReader, read_clips
 from affnet_tf.pipeline.store import open_store
 
 NONE = AugmentConfig(jitter=0, drop=0, shift=0, rotate=0, scale=0, flip=False, gain=0)
@@ -34,12 +35,17 @@ def clips(store):
 
 
 @pytest.fixture(scope="module")
+def reader(store):
+    return ClipReader(store)
+
+
+@pytest.fixture(scope="module")
 def frames(clips) -> list[np.ndarray]:
     return [frames for _, frames, _ in clips.as_numpy_iterator()]
 
 
-def take(count: int, clips, config=CONFIG, seed=0, skip=0, labels=LABELS, weighing=WEIGHTS):
-    ds = training_batches(clips, labels, weighing, 3, config, seed, skip)
+def take(count: int, reader, config=CONFIG, seed=0, skip=0, labels=LABELS, weighing=WEIGHTS):
+    ds = training_batches(reader, labels, weighing, 3, config, seed, skip)
     return list(itertools.islice(ds.as_numpy_iterator(), count))
 
 
@@ -86,11 +92,11 @@ def test_motion_images_stand_in_the_order_of_the_store(store, clips):
 
 
 @pytest.mark.parametrize("size", [28, SIZE])
-def test_without_augmentation_a_batch_is_plain_pictures_with_their_labels(clips, frames, size):
+def test_without_augmentation_a_batch_is_plain_pictures_with_their_labels(reader, frames, size):
     config = replace(PLAIN, model=replace(PLAIN.model, input_size=size))
     expected = {row: picture(frames[row], size) for row in LABELS}
     seen = []
-    for images, labels, weighing in take(5, clips, config):
+    for images, labels, weighing in take(5, reader, config):
         for image, label, weight in zip(images, labels, weighing, strict=True):
             row = min(expected, key=lambda row, image=image: np.abs(expected[row] - image).max())
             np.testing.assert_allclose(image, expected[row], atol=2e-5)
@@ -102,10 +108,10 @@ def test_without_augmentation_a_batch_is_plain_pictures_with_their_labels(clips,
     assert seen[:5] != seen[5:10] or seen[5:10] != seen[10:], "each pass has an order of its own"
 
 
-def test_augmented_labels_and_weights_belong_together(clips):
+def test_augmented_labels_and_weights_belong_together(reader):
     weight_of_label = {0: {0.5, 0.25}, 1: {2.0, 1.0}, 2: {1.5}}
     counts = dict.fromkeys(WEIGHTS.values(), 0)
-    for _, labels, weighing in take(10, clips):
+    for _, labels, weighing in take(10, reader):
         for label, weight in zip(labels, weighing, strict=True):
             assert float(weight) in weight_of_label[int(label.argmax())]
             assert sorted(label) == [0, 0, 1]
@@ -113,43 +119,43 @@ def test_augmented_labels_and_weights_belong_together(clips):
     assert set(counts.values()) == {6}
 
 
-def test_shapes_and_values(clips):
-    ds = training_batches(clips, LABELS, WEIGHTS, 3, CONFIG, 0)
+def test_shapes_and_values(reader):
+    ds = training_batches(reader, LABELS, WEIGHTS, 3, CONFIG, 0)
     specs = [(tuple(spec.shape), spec.dtype.name) for spec in ds.element_spec]
     assert specs == [((3, 28, 28, 3), "float32"), ((3, 3), "float32"), ((3,), "float32")]
-    for images, *_ in take(6, clips):
+    for images, *_ in take(6, reader):
         assert images.min() >= 0
         assert images.max() <= 1
         assert images.std() > 0.01
 
 
 @pytest.mark.parametrize("augment", [AugmentConfig(), NONE])
-def test_a_seed_decides_everything(clips, store, augment):
+def test_a_seed_decides_everything(reader, store, augment):
     config = replace(CONFIG, augment=augment)
-    first = take(6, clips, config)
-    assert same(first, take(6, clips, config))
-    assert same(first, take(6, read_clips(store, cache=False), config))
-    assert not same(first, take(6, clips, config, seed=1))
+    first = take(6, reader, config)
+    assert same(first, take(6, reader, config))
+    assert same(first, take(6, ClipReader(store, limit=0), config))
+    assert not same(first, take(6, reader, config, seed=1))
 
 
-def test_one_clip_differs_each_time_it_is_seen(clips):
-    images = np.concatenate([images for images, *_ in take(2, clips, labels={3: 0}, weighing={3: 1.0})])
+def test_one_clip_differs_each_time_it_is_seen(reader):
+    images = np.concatenate([images for images, *_ in take(2, reader, labels={3: 0}, weighing={3: 1.0})])
     assert len({image.tobytes() for image in images}) == 6
 
 
 @pytest.mark.parametrize("augment", [AugmentConfig(), NONE])
 @pytest.mark.parametrize("skip", [1, 2, 5])
-def test_skip_goes_on_exactly(clips, augment, skip):
+def test_skip_goes_on_exactly(reader, augment, skip):
     config = replace(CONFIG, augment=augment)
-    assert same(take(7, clips, config)[skip:], take(7 - skip, clips, config, skip=skip))
+    assert same(take(7, reader, config)[skip:], take(7 - skip, reader, config, skip=skip))
 
 
-def test_fewer_clips_than_a_batch(clips):
-    images, labels, _ = take(1, clips, labels={2: 1}, weighing={2: 1.0}, config=PLAIN)[0]
+def test_fewer_clips_than_a_batch(reader):
+    images, labels, _ = take(1, reader, labels={2: 1}, weighing={2: 1.0}, config=PLAIN)[0]
     assert images.shape == (3, 28, 28, 3)
     assert (labels == [0, 1, 0]).all()
     with pytest.raises(InputError, match="at least one clip"):
-        training_batches(clips, {}, {}, 3, CONFIG, 0)
+        training_batches(reader, {}, {}, 3, CONFIG, 0)
 
 
 def motion(side: int = 16, seed: int = 0) -> np.ndarray:
@@ -265,9 +271,9 @@ def test_a_still_clip_stays_finite(tmp_path):
     face = cv2.imread(str(clips[0].frames / "img9.png"))
     for file in clips[0].frames.iterdir():
         cv2.imwrite(str(file), face)
-    still = read_clips(prepare(clips, tmp_path / "store", CropConfig(SIZE, "none")).store)
-    assert not motion_images(still, MotionConfig(), 28).any()
-    images = take(1, still, labels={0: 0}, weighing={0: 1.0})[0][0]
+    still = prepare(clips, tmp_path / "store", CropConfig(SIZE, "none")).store
+    assert not motion_images(read_clips(still), MotionConfig(), 28).any()
+    images = take(1, ClipReader(still), labels={0: 0}, weighing={0: 1.0})[0][0]
     assert np.isfinite(images).all()
 
 

@@ -13,15 +13,12 @@ import tensorflow as tf
 
 from affnet_tf.config import ExperimentConfig, MotionConfig
 from affnet_tf.errors import InputError
-from affnet_tf.imaging.motion import normalise, rank_pool
-from affnet_tf.pipeline.store import Store, parse_clip
+from affnet_tf.pipeline.pool import scaled, signed_motion
+from affnet_tf.pipeline.reading import ClipReader, read_clips
+from affnet_tf.pipeline.store import Store
 from affnet_tf.pipeline.warp import draw, gain, resize, sample, warp
 
-__all__ = ["check_representation", "motion_images", "read_clips", "training_batches"]
-
-# Clips are kept in memory, decoded, up to this many bytes; larger stores are read from disk in every epoch.
-CACHE_BYTES = 4 * 2**30
-_READ_BYTES = 8 * 2**20
+__all__ = ["check_representation", "load", "motion_images", "read_clips", "training_batches"]
 
 
 def check_representation(store: Store, representation: str) -> None:
@@ -38,40 +35,16 @@ def check_representation(store: Store, representation: str) -> None:
         )
 
 
-def read_clips(store: Store, cache: bool | None = None, shards: Sequence[str] | None = None) -> tf.data.Dataset:
-    """All clips of a store, in its order.
+def load(clips: ClipReader, config: ExperimentConfig) -> Callable:
+    """Read what training looks up into memory, if it fits: frames, or pooled images where no frame is changed.
 
-    Args:
-        store: an open store.
-        cache: keep the decoded clips in memory after the first pass; by default if they take less than 4 GiB.
-        shards: read these files of the store only.
-
-    Returns:
-        Elements (row, frames, flow): the clip's row in ``store.clips``, int64 (); uint8 (T, S, S, 3), T = 1 for a
-        ready-made motion image; float32 (S, S, 3).
+    ``training_batches`` does it too. Under a distribution strategy it must have been done outside the strategy's scope.
     """
-    table = tf.lookup.StaticHashTable(
-        tf.lookup.KeyValueTensorInitializer(
-            tf.constant([f"{clip.dataset}\n{clip.clip_id}" for clip in store.clips]),
-            tf.range(len(store.clips), dtype=tf.int64),
-        ),
-        default_value=-1,
-    )
-
-    def parse(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        key, frames, flow = parse_clip(record, store.frame_size)
-        return table.lookup(key), frames, flow
-
-    clips = tf.data.TFRecordDataset(list(shards or store.shards), buffer_size=_READ_BYTES)
-    clips = clips.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    if cache is None:
-        size = sum(clip.length for clip in store.clips) * store.frame_size**2 * 3
-        cache = size < CACHE_BYTES
-    return clips.cache() if cache else clips
+    return clips.frames if _temporal(config) else clips.signed(config.motion)
 
 
 def training_batches(
-    clips: tf.data.Dataset,
+    clips: ClipReader,
     labels: Mapping[int, int],
     weights: Mapping[int, float],
     classes: int,
@@ -85,7 +58,7 @@ def training_batches(
     with the same seed too. A dataset is for one pass: a second pass over the same object has another order.
 
     Args:
-        clips: what ``read_clips`` gave.
+        clips: the store's clips by row; whether they are held in memory changes nothing but the speed.
         labels: label index by the clip's row in the store; clips that are not named are left out.
         weights: loss weight by row.
         classes: number of labels.
@@ -101,32 +74,26 @@ def training_batches(
     """
     if not labels:
         raise InputError("training must have at least one clip. Received: none")
+    rows = tf.data.Dataset.from_tensor_slices(tf.constant(sorted(labels), tf.int64))
     label_of = _table(labels, tf.int64, -1)
     weight_of = _table(weights, tf.float32, 0.0)
     motion, augment, size = config.motion, config.augment, config.model.input_size
-    temporal = motion.representation == "motion" and bool(augment.jitter or augment.drop)
+    temporal, look_up = _temporal(config), load(clips, config)
+    # Numbers are shuffled, not frames: the buffer holds every clip, so that each epoch has each of them once.
+    rows = rows.shuffle(len(labels), seed=seed, reshuffle_each_iteration=True).repeat()
+    picks = tf.data.Dataset.zip(tf.data.Dataset.counter(), rows).skip(skip * config.train.batch_size)
 
-    def pooled(row: tf.Tensor, frames: tf.Tensor, flow: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        return row, *_signed(frames, flow, motion)
-
-    chosen = clips.filter(lambda row, frames, flow: label_of.lookup(row) >= 0)
-    if not temporal:
-        chosen = chosen.map(pooled).cache()
-    chosen = chosen.shuffle(len(labels), seed=seed, reshuffle_each_iteration=True).repeat()
-    chosen = tf.data.Dataset.zip(tf.data.Dataset.counter(), chosen).skip(skip * config.train.batch_size)
-
-    def example(step: tf.Tensor, clip: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        row = clip[0]
+    def example(step: tf.Tensor, row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         random = draw(seed, step)
         if temporal:
-            signed, ready = _signed(sample(clip[1], augment, random, seed, step), clip[2], motion)
+            signed, ready = signed_motion(sample(look_up(row), augment, random, seed, step), None, motion)
         else:
-            signed, ready = clip[1:]
+            signed, ready = look_up(row)
         warped = warp(signed, size, augment, random, vectors=motion.representation == "flow")
-        image = gain(_scaled(warped, ready, motion), augment, random)
+        image = gain(scaled(warped, ready, motion), augment, random)
         return image, tf.one_hot(label_of.lookup(row), classes), weight_of.lookup(row)
 
-    batches = chosen.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    batches = picks.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return batches.batch(config.train.batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
@@ -146,8 +113,8 @@ def motion_images(
     """
 
     def image(row: tf.Tensor, frames: tf.Tensor, flow: tf.Tensor) -> tf.Tensor:
-        signed, ready = _signed(frames, flow, motion)
-        return _scaled(resize(signed, size), ready, motion)
+        signed, ready = signed_motion(frames, flow, motion)
+        return scaled(resize(signed, size), ready, motion)
 
     images = []
     for each in clips.map(image, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).as_numpy_iterator():
@@ -157,23 +124,8 @@ def motion_images(
     return np.stack(images)
 
 
-def _signed(frames: tf.Tensor, flow: tf.Tensor, motion: MotionConfig) -> tuple[tf.Tensor, tf.Tensor]:
-    """The clip's image before it is scaled, and whether it came ready-made and is scaled already."""
-    if motion.representation == "flow":
-        return flow, tf.constant(False)
-    ready = tf.shape(frames)[0] == 1
-    signed = tf.cond(
-        ready,
-        lambda: tf.cast(frames[0], tf.float32) / 255.0,
-        lambda: rank_pool(frames, kind=motion.weights),
-    )
-    return tf.ensure_shape(signed, frames.shape[1:]), ready
-
-
-def _scaled(signed: tf.Tensor, ready: tf.Tensor, motion: MotionConfig) -> tf.Tensor:
-    if motion.representation == "flow":
-        return tf.concat([normalise(signed[..., i : i + 1]) for i in range(3)], axis=-1)
-    return tf.where(ready, signed, normalise(signed, motion.scaling))
+def _temporal(config: ExperimentConfig) -> bool:
+    return config.motion.representation == "motion" and bool(config.augment.jitter or config.augment.drop)
 
 
 def _table(values: Mapping[int, float], dtype: tf.DType, default: float) -> tf.lookup.StaticHashTable:

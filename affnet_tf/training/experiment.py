@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import os
-import subprocess
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +21,18 @@ from affnet_tf.evaluation.predictions import Prediction, Predictions, write_pred
 from affnet_tf.evaluation.protocols import Fold, Key, hold_out_subjects, loso
 from affnet_tf.files import read_json, write_json
 from affnet_tf.models.affectivenet import affectivenet, probabilities
-from affnet_tf.models.checkpoint import Checkpoint, is_checkpoint, load_checkpoint, save_checkpoint, versions
-from affnet_tf.pipeline.input import check_representation, motion_images, read_clips, training_batches
+from affnet_tf.models.checkpoint import Checkpoint, is_checkpoint, load_checkpoint, save_checkpoint
+from affnet_tf.pipeline.input import check_representation, load, motion_images, training_batches
+from affnet_tf.pipeline.reading import ClipReader
 from affnet_tf.pipeline.store import Store, StoredClip, open_store
 from affnet_tf.training.fit import History, Trainer, balanced_weights
+from affnet_tf.training.progress import Report
+from affnet_tf.training.run import Run, open_run
 from affnet_tf.training.strategy import Devices, choose_devices
 
 __all__ = ["PROTOCOLS", "Evaluation", "evaluate", "train"]
 
 PROTOCOLS = ("loso",)
-Report = Callable[[int, int, str], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,19 +56,19 @@ class _Data:
         if not self.labelled:
             words = sorted({clip.emotion for clip in self.store.clips})
             raise InputError(f"label scheme {self.scheme.name!r} must map an emotion of the store. Received: {words}")
-        self.row_of = {clip.key: row for row, clip in enumerate(self.store.clips)}
+        self.row_of = {clip.key: row for row, clip in enumerate(self.store.clips) if clip.key in self.label_of}
         self._config = config
         check_representation(self.store, config.motion.representation)
 
     @functools.cached_property
-    def clips(self) -> Any:
-        """The frames of all clips, kept in memory after the first pass if they fit."""
-        return read_clips(self.store)
+    def clips(self) -> ClipReader:
+        """The labelled clips by row."""
+        return ClipReader(self.store, self.row_of.values())
 
     @functools.cached_property
     def images(self) -> np.ndarray:
-        """The motion image of every clip, without augmentation."""
-        return motion_images(self.clips, self._config.motion, self._config.model.input_size)
+        """The motion image of every labelled clip, without augmentation."""
+        return motion_images(self.clips.in_order(), self._config.motion, self._config.model.input_size)
 
     @property
     def classes(self) -> int:
@@ -81,7 +81,8 @@ class _Data:
         return sorted({self.store.clips[self.row_of[key]].person for key in keys})
 
     def pictures(self, keys: Iterable[Key]) -> np.ndarray:
-        return self.images[[self.row_of[key] for key in keys]]
+        place = {key: place for place, key in enumerate(self.row_of)}
+        return self.images[[place[key] for key in keys]]
 
 
 def train(
@@ -91,14 +92,14 @@ def train(
     *,
     device: str = "auto",
     resume: bool = False,
-    verbose: int = 0,
     tensorboard: bool = True,
+    progress: Report | None = None,
 ) -> Checkpoint:
     """Train one network on all labelled clips of a store; ``config.train.validation`` holds out subjects to watch it.
 
     Writes config.json, manifest.json, history.json, the checkpoint ``model/`` and TensorBoard logs to ``out``. A run that was
     killed goes on after its last whole epoch with ``resume``, and ends with the same weights; one that is finished is not
-    trained again.
+    trained again. ``progress`` is called after each epoch with (epochs done, epochs in all, its losses in words).
 
     Raises:
         InputError: a bad store, an ``out`` that exists without ``resume``, or one that was made by another config.
@@ -106,13 +107,15 @@ def train(
     out = Path(out)
     devices = choose_devices(device, config.train.precision)
     data = _Data(store, config)
-    _open_run(out, config, data, devices, {"task": "train"}, resume)
-    if resume and is_checkpoint(out / "model"):
+    run = open_run(out, _document({"task": "train"}, config, data), resume)
+    if run.resumed and is_checkpoint(out / "model"):
         (out / "state.npz").unlink(missing_ok=True)
         return load_checkpoint(out / "model")
     kept, held_out = hold_out_subjects(data.labelled, config.train.validation, config.train.seed)
+    load(data.clips, config)
     with devices.scope():
         trainer = _trainer(config, data.classes, _steps([len(kept)], config), devices)
+        run.begin(str(devices), _facts(config, data))
         history = _fit(
             trainer,
             data,
@@ -121,7 +124,7 @@ def train(
             held_out,
             state=out / "state.npz",
             log_dir=out / "tensorboard" if tensorboard else None,
-            verbose=verbose,
+            progress=progress,
         )
         model = _float32_copy(trainer.model, config, data.classes)
     write_json(out / "history.json", history)
@@ -158,22 +161,26 @@ def evaluate(
     """
     if protocol not in PROTOCOLS:
         raise unknown("protocol", protocol, PROTOCOLS)
-    out = Path(out)
     devices = choose_devices(device, config.train.precision)
     data = _Data(store, config)
     folds = loso(data.labelled, config.train.validation, config.train.seed)
-    _open_run(out, config, data, devices, {"task": "evaluate", "protocol": protocol}, resume)
-    pending = [fold for fold in folds if not _fold_file(out, fold).exists()]
+    run = open_run(Path(out), _document({"task": "evaluate", "protocol": protocol}, config, data), resume)
+    pending = [fold for fold in folds if not run.fold(fold.name).exists()]
     if pending:
+        load(data.clips, config)
         with devices.scope():
             trainer = _trainer(config, data.classes, _steps([len(fold.train) for fold in folds], config), devices)
+            run.begin(str(devices), _facts(config, data))
             for fold in pending:
                 if progress:
                     progress(folds.index(fold), len(folds), fold.name)
-                write_json(_fold_file(out, fold), _run_fold(trainer, data, config, fold))
+                try:
+                    write_json(run.fold(fold.name), _run_fold(trainer, data, config, fold))
+                except InputError as error:
+                    raise InputError(f"fold {fold.name!r}: {error}") from None
     if progress:
         progress(len(folds), len(folds), "done")
-    return _pool(out, data, folds)
+    return _pool(run, data, folds)
 
 
 def _run_fold(trainer: Trainer, data: _Data, config: ExperimentConfig, fold: Fold) -> dict[str, Any]:
@@ -231,21 +238,12 @@ def _float32_copy(model: keras.Model, config: ExperimentConfig, classes: int) ->
     return copy
 
 
-def _open_run(
-    out: Path, config: ExperimentConfig, data: _Data, devices: Devices, task: dict[str, str], resume: bool
-) -> None:
-    document = {**task, "config": config.to_json(), "labels": data.scheme.to_json(), "store": data.store.hash}
-    if out.exists() and any(out.iterdir()):
-        if not resume:
-            raise InputError(f"run folder must be new, or resumed with --resume. Received: {str(out)!r}, which exists")
-        _check_same(out, document)
-    write_json(out / "config.json", document)
-    manifest = {
-        "affnet_tf": versions().get("affnet_tf"),
-        "versions": versions(),
-        "commit": _commit(),
-        "backend": keras.backend.backend(),
-        "devices": str(devices),
+def _document(task: dict[str, str], config: ExperimentConfig, data: _Data) -> dict[str, Any]:
+    return {**task, "config": config.to_json(), "labels": data.scheme.to_json(), "store": data.store.hash}
+
+
+def _facts(config: ExperimentConfig, data: _Data) -> dict[str, Any]:
+    return {
         "seed": config.train.seed,
         "synthetic": data.store.synthetic,
         "store": os.path.abspath(data.store.path) if "://" not in data.store.path else data.store.path,
@@ -253,54 +251,20 @@ def _open_run(
         "clips": len(data.labelled),
         "dropped": {f"{dataset} {emotion}": count for (dataset, emotion), count in data.dropped.items()},
     }
-    write_json(out / "manifest.json", manifest)
 
 
-def _check_same(out: Path, document: dict[str, Any]) -> None:
-    if not (out / "config.json").exists():
-        raise InputError(f"run folder must be new or a run. Received: {str(out)!r}, which holds something else")
-    was, now = _flat(read_json(out / "config.json")), _flat(document)
-    differ = [
-        f"{name} {was.get(name)!r} against {now.get(name)!r}"
-        for name in sorted({*was, *now})
-        if was.get(name) != now.get(name)
-    ]
-    if differ:
-        raise InputError(
-            f"run {str(out)!r} must be resumed with the settings that began it. Received: {'; '.join(differ)}"
-        )
-
-
-def _flat(value: Any, name: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {name: value}
-    return {k: v for key, item in value.items() for k, v in _flat(item, f"{name}.{key}".lstrip(".")).items()}
-
-
-def _fold_file(out: Path, fold: Fold) -> Path:
-    return out / "folds" / f"{fold.name}.json"
-
-
-def _pool(out: Path, data: _Data, folds: Sequence[Fold]) -> Evaluation:
+def _pool(run: Run, data: _Data, folds: Sequence[Fold]) -> Evaluation:
     clip_of: dict[Key, StoredClip] = {clip.key: clip for clip in data.labelled}
     rows, seconds = [], {}
     for fold in folds:
-        document = read_json(_fold_file(out, fold))
+        document = read_json(run.fold(fold.name))
         seconds[fold.name] = document["seconds"]
         for dataset, clip_id, *numbers in document["predictions"]:
             clip = clip_of[dataset, clip_id]
             rows.append(Prediction(dataset, clip_id, clip.subject, fold.name, data.label_of[clip.key], tuple(numbers)))
     predictions = Predictions(data.scheme.labels, tuple(rows))
-    write_predictions(out / "predictions.csv", predictions)
+    write_predictions(run.path / "predictions.csv", predictions)
     scores = score(predictions)
     result = Evaluation(scores, uf1_interval(predictions), chance_uf1(predictions.truth, data.classes), seconds)
-    write_json(out / "metrics.json", dataclasses.asdict(result))
+    write_json(run.path / "metrics.json", dataclasses.asdict(result))
     return result
-
-
-def _commit() -> str | None:
-    """The commit of the project's own checkout, or None where it was installed without one."""
-    with contextlib.suppress(OSError, subprocess.CalledProcessError):
-        command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() or None
-    return None

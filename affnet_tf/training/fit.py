@@ -16,6 +16,8 @@ import numpy as np
 from affnet_tf.config import TrainConfig
 from affnet_tf.errors import InputError
 from affnet_tf.files import atomic_write
+from affnet_tf.training.finite import FiniteLoss
+from affnet_tf.training.progress import EpochProgress, Report
 
 __all__ = ["History", "Trainer", "balanced_weights"]
 
@@ -41,7 +43,8 @@ class Trainer:
         self.model = model
         self.config = config
         self.steps_per_epoch = steps_per_epoch
-        optimizer = keras.optimizers.AdamW(_schedule(config, steps_per_epoch), weight_decay=config.weight_decay)
+        self._schedule = _schedule(config, steps_per_epoch)
+        optimizer = keras.optimizers.AdamW(self._schedule, weight_decay=config.weight_decay)
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         model.compile(
             optimizer=optimizer,
@@ -65,7 +68,7 @@ class Trainer:
         state: str | os.PathLike | None = None,
         log_dir: str | os.PathLike | None = None,
         callbacks: Iterable[keras.callbacks.Callback] = (),
-        verbose: int = 0,
+        progress: Report | None = None,
     ) -> History:
         """Train for ``config.epochs``; the weights of the last epoch stay, or the best ones under ``config.patience``.
 
@@ -77,7 +80,7 @@ class Trainer:
                 with the same weights as if it had not been interrupted.
             log_dir: folder for TensorBoard.
             callbacks: Keras callbacks in addition.
-            verbose: Keras' own progress: 0 none, 1 a bar, 2 a line for each epoch.
+            progress: called after each epoch with (epochs done, epochs in all, its losses in words).
 
         Returns:
             Loss, accuracy, and validation loss and accuracy if there is validation, of each epoch.
@@ -87,7 +90,9 @@ class Trainer:
         """
         keeper = _State(state, self._variables(), self.config.patience)
         done = keeper.load()
-        extra: list[keras.callbacks.Callback] = [keeper, *callbacks]
+        extra: list[keras.callbacks.Callback] = [FiniteLoss(self._schedule, self.steps_per_epoch), keeper, *callbacks]
+        if progress is not None:
+            extra.append(EpochProgress(progress, self.config.epochs))
         if log_dir is not None:
             extra.append(keras.callbacks.TensorBoard(str(log_dir), write_graph=False))
         if done < self.config.epochs and not keeper.stopped:
@@ -100,7 +105,7 @@ class Trainer:
                 validation_data=validation,
                 validation_batch_size=self.config.batch_size,
                 callbacks=extra,
-                verbose=verbose,
+                verbose=0,
             )
         keeper.restore_best()
         return keeper.history
@@ -186,7 +191,7 @@ class _State(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         for name, value in (logs or {}).items():
-            if not math.isfinite(value):
+            if not math.isfinite(value):  # a loss of training has been looked at in each step
                 raise InputError(
                     f"training must keep a finite {name}: lower train.learning_rate. Received: {value} in epoch {epoch + 1}"
                 )

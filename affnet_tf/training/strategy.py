@@ -22,7 +22,7 @@ class Devices:
 
     Attributes:
         kind: ``cpu``, ``gpu`` or ``tpu``.
-        names: the devices used.
+        names: the devices used: several GPUs under TensorFlow, else the first device of its kind.
         precision: the Keras precision policy.
         strategy: TensorFlow's distribution strategy, or None for one device.
     """
@@ -38,10 +38,21 @@ class Devices:
         before = keras.config.dtype_policy()
         keras.config.set_dtype_policy(self.precision)
         try:
-            with self.strategy.scope() if self.strategy else contextlib.nullcontext():
+            with self.strategy.scope() if self.strategy else self._placed():
                 yield
         finally:
             keras.config.set_dtype_policy(before)
+
+    def _placed(self) -> contextlib.AbstractContextManager:
+        """Everything inside on the one device that was chosen, even where the backend's own choice is another."""
+        if keras.backend.backend() == "jax":
+            import jax
+
+            return jax.default_device(jax.devices(self.kind)[0])
+        import tensorflow as tf
+
+        # A GPU is TensorFlow's own first choice, and some operations have no kernel there.
+        return tf.device(self.names[0]) if self.kind == "cpu" else contextlib.nullcontext()
 
     @property
     def jit_compile(self) -> bool | str:
@@ -56,15 +67,21 @@ def choose_devices(device: str = "auto", precision: str = "auto") -> Devices:
     """Choose what to train on.
 
     Args:
-        device: ``auto`` takes a TPU, else GPUs, else the CPU.
+        device: ``auto`` takes a TPU (under JAX alone), else GPUs, else the CPU.
         precision: ``auto`` is mixed_bfloat16 on TPUs and on GPUs of compute capability 8 and above, mixed_float16 on
             older GPUs, and float32 on CPUs.
 
     Raises:
-        InputError: unknown device, or one that this machine does not have; the message says what was found.
+        InputError: unknown device, one that this machine does not have (the message says what was found), or a TPU under
+            the TensorFlow backend.
     """
     if device not in DEVICES:
         raise unknown("device", device, DEVICES)
+    if device == "tpu" and keras.backend.backend() == "tensorflow":
+        raise InputError(
+            "device 'tpu' must be used with KERAS_BACKEND=jax, since TensorFlow no longer supports TPUs. "
+            "Received: device 'tpu' with the tensorflow backend"
+        )
     found = _jax_devices() if keras.backend.backend() == "jax" else _tensorflow_devices()
     kind = next(each for each in ("tpu", "gpu", "cpu") if each in found) if device == "auto" else device
     if kind not in found:
@@ -72,26 +89,28 @@ def choose_devices(device: str = "auto", precision: str = "auto") -> Devices:
         raise InputError(
             f"device must be one that the {keras.backend.backend()} backend sees here: {inventory}. Received: {device!r}"
         )
-    names = found[kind]
+    several = kind == "gpu" and keras.backend.backend() == "tensorflow"
+    names = found[kind] if several else found[kind][:1]
     if precision == "auto":
         precision = {"cpu": "float32", "tpu": "mixed_bfloat16"}.get(kind) or _gpu_precision()
-    return Devices(kind, names, precision, _mirrored(names) if kind == "gpu" and len(names) > 1 else None)
+    return Devices(kind, names, precision, _mirrored(names) if len(names) > 1 else None)
 
 
 def _tensorflow_devices() -> dict[str, tuple[str, ...]]:
     import tensorflow as tf
 
-    found = {
-        kind.lower(): tuple(d.name for d in tf.config.list_logical_devices(kind)) for kind in ("TPU", "GPU", "CPU")
-    }
+    found = {kind.lower(): tuple(d.name for d in tf.config.list_logical_devices(kind)) for kind in ("GPU", "CPU")}
     return {kind: names for kind, names in found.items() if names}
 
 
 def _jax_devices() -> dict[str, tuple[str, ...]]:
     import jax
 
-    names = tuple(str(device) for device in jax.devices())
-    return {jax.default_backend(): names, "cpu": tuple(str(device) for device in jax.devices("cpu"))}
+    found = {}
+    for kind in ("tpu", "gpu", "cpu"):
+        with contextlib.suppress(RuntimeError):  # no such backend
+            found[kind] = tuple(str(device) for device in jax.devices(kind))
+    return found
 
 
 def _gpu_precision() -> str:
@@ -108,8 +127,6 @@ def _gpu_precision() -> str:
 
 
 def _mirrored(names: tuple[str, ...]) -> Any:
-    if keras.backend.backend() != "tensorflow":
-        return None
     import tensorflow as tf
 
     return tf.distribute.MirroredStrategy(list(names))

@@ -1,0 +1,71 @@
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from forged import SIZE, forge_clips
+
+from affnet_tf.config import AugmentConfig, ExperimentConfig, ModelConfig, MotionConfig, TrainConfig
+from affnet_tf.pipeline.crops import CropConfig
+from affnet_tf.pipeline.input import training_batches
+from affnet_tf.pipeline.pool import signed_motion
+from affnet_tf.pipeline.prepare import prepare
+from affnet_tf.pipeline.reading import ClipReader, read_clips
+
+ROWS = (0, 3, 31, 32, 33, 59)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Sixty clips in two shards."""
+    root = tmp_path_factory.mktemp("data")
+    return prepare(forge_clips(root / "casme2", subjects=2, clips=30), root / "store", CropConfig(SIZE, "none")).store
+
+
+@pytest.fixture(scope="module")
+def clips(store) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Frames and flow by row, as they come in order."""
+    return {int(row): (frames, flow) for row, frames, flow in read_clips(store).as_numpy_iterator()}
+
+
+@pytest.mark.parametrize("limit", [None, 0])
+@pytest.mark.parametrize("rows", [None, ROWS])
+def test_any_clip_by_its_row(store, clips, rows, limit):
+    reader = ClipReader(store, rows, limit)
+    wanted = [*(rows or range(60))][::-1]
+    found = tf.data.Dataset.from_tensor_slices(tf.constant(wanted, tf.int64)).map(reader.frames)
+    for row, frames in zip(wanted, found.as_numpy_iterator(), strict=True):
+        np.testing.assert_array_equal(frames, clips[row][0])
+
+
+@pytest.mark.parametrize("limit", [None, 0])
+@pytest.mark.parametrize("motion", [MotionConfig(), MotionConfig(representation="flow")])
+def test_any_pooled_image_by_its_row(store, clips, motion, limit):
+    look_up = ClipReader(store, ROWS, limit).signed(motion)
+    for row in (59, 0, 32):
+        image, ready = look_up(tf.constant(row, tf.int64))
+        expected, _ = signed_motion(*map(tf.constant, clips[row]), motion)
+        np.testing.assert_allclose(image, expected, rtol=1e-5, atol=1e-3)
+        assert not ready
+
+
+def test_the_rows_alone_in_order(store):
+    assert [int(row) for row, *_ in ClipReader(store, ROWS[::-1]).in_order()] == list(ROWS)
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="counts the bytes read as Linux does")
+@pytest.mark.parametrize("augment", [AugmentConfig(), AugmentConfig(jitter=0, drop=0)])
+def test_what_does_not_fit_is_not_gathered_in_memory(store, augment):
+    """Shuffling must not read ahead: two batches of two clips cost a few clips, not sixty."""
+    config = ExperimentConfig(model=ModelConfig(input_size=28), train=TrainConfig(batch_size=2), augment=augment)
+    batches = training_batches(
+        ClipReader(store, limit=0), dict.fromkeys(range(60), 0), dict.fromkeys(range(60), 1.0), 2, config, 0
+    )
+
+    def read() -> int:
+        return int(Path("/proc/self/io").read_text().split()[1])
+
+    before = read()
+    list(itertools.islice(batches.as_numpy_iterator(), 2))
+    assert read() - before < sum(Path(shard).stat().st_size for shard in store.shards) / 2

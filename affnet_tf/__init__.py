@@ -18,6 +18,7 @@ _HOMES = {
     "SlidingMotion": "affnet_tf.imaging.motion",
     "affective_motion_image": "affnet_tf.imaging.motion",
     "affectivenet": "affnet_tf.models.affectivenet",
+    "build_network": "affnet_tf.models.networks",
     "load_checkpoint": "affnet_tf.models.checkpoint",
     "load_predictor": "affnet_tf.inference.predictor",
     "preset": "affnet_tf.presets",

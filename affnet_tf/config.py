@@ -21,6 +21,7 @@ __all__ = [
     "MotionConfig",
     "TrainConfig",
     "check",
+    "model_fields",
     "override",
     "replace",
 ]
@@ -29,6 +30,18 @@ REPRESENTATIONS = ("motion", "flow")
 SCALINGS = ("minmax", "standard")
 WEIGHTS = ("bilen", "linear", "published_port")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
+# The networks, and the smallest input that each takes, in pixels.
+NETWORKS = {
+    "affectivenet": 28,
+    "learnet": 28,
+    "originet": 28,
+    "ststnet": 28,
+    "offapexnet": 28,
+    "mobilenetv3small": 32,
+    "logistic": 28,
+    "majority": 28,
+}
+_WITH_DROPOUT = ("learnet", "ststnet", "offapexnet", "mobilenetv3small")
 
 
 def check(holds: bool, field: str, rule: str, received: object) -> None:
@@ -107,10 +120,15 @@ class MotionConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """The shape of AffectiveNet. Every number that the paper leaves open is a field here.
+    """Which network, and its shape. Every number that the paper of AffectiveNet leaves open is a field here.
+
+    A baseline is as published: it reads ``network``, ``input_size`` and, where it has one, ``dropout``. A field that the
+    network does not read must keep its default, so that no setting is without effect; ``model_fields`` lists those it reads.
 
     Attributes:
-        input_size: height and width of the motion image, in pixels; at least 28.
+        network: ``affectivenet``, or one to compare with: ``learnet``, ``originet``, ``ststnet``, ``offapexnet``,
+            ``mobilenetv3small``, ``logistic`` (logistic regression) and ``majority`` (the class frequencies).
+        input_size: height and width of the motion image, in pixels; at least 28, for ``mobilenetv3small`` 32.
         stem: channels of a 3×3, stride 2 convolution before the streams; 0 leaves it out.
         kernels: one stream for each kernel size, from tiny to coarse; odd numbers.
         widths: channels of each stream after each stage; every stage has stride 2.
@@ -125,6 +143,7 @@ class ModelConfig:
         dropout: rate before the classifier.
     """
 
+    network: str = "affectivenet"
     input_size: int = 112
     stem: int = 0
     kernels: tuple[int, ...] = (3, 5, 7, 11)
@@ -141,7 +160,11 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         _check_types(self, "model")
-        check(self.input_size >= 28, "model.input_size", "be at least 28", self.input_size)
+        if self.network not in NETWORKS:
+            raise unknown("model.network", self.network, NETWORKS)
+        smallest = NETWORKS[self.network]
+        check(self.input_size >= smallest, "model.input_size", f"be at least {smallest}", self.input_size)
+        self._check_unread()
         check(self.stem >= 0, "model.stem", "be 0 (none) or a number of channels", self.stem)
         check(
             len(self.kernels) > 0 and all(k > 0 and k % 2 for k in self.kernels),
@@ -172,6 +195,20 @@ class ModelConfig:
         check(self.last_channels > 0, "model.last_channels", "be positive", self.last_channels)
         check(self.dense > 0, "model.dense", "be positive", self.dense)
         check(0 <= self.dropout < 1, "model.dropout", "lie in [0, 1)", self.dropout)
+
+    def _check_unread(self) -> None:
+        read = model_fields(self.network)
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            rule = f"be {field.default!r}, its default, since network {self.network!r} does not read it"
+            check(field.name in read or value == field.default, f"model.{field.name}", rule, value)
+
+
+def model_fields(network: str) -> tuple[str, ...]:
+    """The fields of ``ModelConfig`` that shape a network; the others must keep their defaults."""
+    if network == "affectivenet":
+        return tuple(field.name for field in dataclasses.fields(ModelConfig))
+    return ("network", "input_size", *(("dropout",) if network in _WITH_DROPOUT else ()))
 
 
 @dataclasses.dataclass(frozen=True)

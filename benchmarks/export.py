@@ -29,18 +29,19 @@ from affnet_tf.export.representative import representative_dataset
 from affnet_tf.export.signatures import Graph
 from affnet_tf.export.verify import operators
 from affnet_tf.inference.runtime import CLASSIFY, MOTION_IMAGE, PROBABILITIES
-from affnet_tf.models.affectivenet import affectivenet
 from affnet_tf.models.checkpoint import Checkpoint
 from affnet_tf.models.describe import describe
+from affnet_tf.models.networks import build_network
 from affnet_tf.presets import PRESETS
 
 CLASSES, FRAME_SIZE, YARDSTICK_SIZE, CALLS = 4, 128, 112, 40
+NAMES = ("affectivenet", "affectivenet_edge")
 
 
 def preset_file(name: str, recipe: Recipe) -> bytes:
     """A preset as it would be shipped, with both signatures."""
-    config = PRESETS[name]
-    checkpoint = Checkpoint(affectivenet(config.model, CLASSES), config, ("a", "b", "c", "d"), FRAME_SIZE)
+    config = PRESETS[name].config
+    checkpoint = Checkpoint(build_network(config.model, CLASSES), config, ("a", "b", "c", "d"), FRAME_SIZE)
     images = noise(config.model.input_size)
     return join(convert_network(checkpoint, recipe, images), convert_motion(checkpoint))
 
@@ -63,8 +64,8 @@ def noise(size: int) -> np.ndarray:
 
 def cost(name: str) -> tuple[int, int]:
     """Parameters and multiply-accumulates; the yardstick's are counted by TensorFlow's own statistics, two FLOP each."""
-    if name in PRESETS:
-        described = describe(PRESETS[name].model, CLASSES)
+    if name in NAMES:
+        described = describe(PRESETS[name].config.model, CLASSES)
         return described.parameters, described.macs
     shape = (YARDSTICK_SIZE, YARDSTICK_SIZE, 3)
     model = keras.applications.MobileNetV2(weights=None, alpha=1.0, input_shape=shape, classes=CLASSES)
@@ -91,14 +92,14 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     warnings.filterwarnings("ignore", message=".*calibration images are few")
     print(f"{'network':18} {'parameters':>10} {'million MACs':>12}")
-    for name in ("MobileNetV2", *PRESETS):
+    for name in ("MobileNetV2", *NAMES):
         parameters, macs = cost(name)
         print(f"{name:18} {parameters:10,} {macs / 1e6:12.1f}")
     print(
         f"\n{'recipe':10} {'network':18} {'KB':>7} {'of yardstick':>12} {'ms':>7} {'of yardstick':>12}  integer layers"
     )
     for recipe in RECIPES:
-        files = {"MobileNetV2": yardstick_file(recipe), **{name: preset_file(name, recipe) for name in PRESETS}}
+        files = {"MobileNetV2": yardstick_file(recipe), **{name: preset_file(name, recipe) for name in NAMES}}
         interpreters = {name: Interpreter(model_content=file, num_threads=1) for name, file in files.items()}
         for interpreter in interpreters.values():
             interpreter.allocate_tensors()
@@ -109,7 +110,7 @@ def main() -> None:
                 times[name].append(time_call(interpreter))
         for name, file in files.items():
             ratio = statistics.median(t / y for t, y in zip(times[name], times["MobileNetV2"], strict=True))
-            _, (integer, heavy) = operators(file)[CLASSIFY if name in PRESETS else "serve"]
+            _, (integer, heavy) = operators(file)[CLASSIFY if name in NAMES else "serve"]
             print(
                 f"{recipe.name:10} {name:18} {len(file) / 1000:7.0f} {len(file) / len(files['MobileNetV2']):12.3f} "
                 f"{statistics.median(times[name]):7.3f} {ratio:12.3f}  {integer} of {heavy}"

@@ -21,8 +21,9 @@ import tensorflow as tf
 from affnet_tf.errors import InputError
 from affnet_tf.imaging.motion import clip_motion_image
 from affnet_tf.inference.runtime import FRAMES, MOTION_IMAGE, PROBABILITIES
-from affnet_tf.models.affectivenet import affectivenet, copy_weights
+from affnet_tf.models.affectivenet import copy_weights
 from affnet_tf.models.checkpoint import Checkpoint
+from affnet_tf.models.networks import build_network
 
 __all__ = ["Graph", "in_float32", "keras_classify", "keras_classify_clip", "motion_graph", "network_graph"]
 
@@ -96,7 +97,7 @@ def in_float32(checkpoint: Checkpoint) -> Checkpoint:
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
-        model = affectivenet(checkpoint.config.model, len(checkpoint.labels))
+        model = build_network(checkpoint.config.model, len(checkpoint.labels))
     finally:
         keras.config.set_dtype_policy(policy)
     copy_weights(checkpoint.model, model)

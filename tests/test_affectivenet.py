@@ -8,14 +8,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from flops import tensorflow_flops
 from small import SMALL, images, randomise
-from tensorflow.python.framework import ops
 
 from affnet_tf.config import ModelConfig, replace
 from affnet_tf.errors import InputError
-from affnet_tf.models.affectivenet import affectivenet, copy_weights, flat_affectivenet, probabilities
+from affnet_tf.models.affectivenet import affectivenet, copy_weights, probabilities
 from affnet_tf.models.describe import describe
-from affnet_tf.presets import PRESETS
+from affnet_tf.models.networks import flat_network
 
 VARIANTS = {
     "small": SMALL,
@@ -44,7 +44,7 @@ def config(request) -> ModelConfig:
 
 
 def test_the_nested_network_is_the_flat_graph(config):
-    nested, flat = affectivenet(config, 3), flat_affectivenet(config, 3)
+    nested, flat = affectivenet(config, 3), flat_network(config, 3)
     randomise(nested)
     data = images(3, config.input_size)
     assert np.abs(values(nested(data)) - values(flat(data))).max() > 1e-2, "they must differ at first"
@@ -58,7 +58,7 @@ def test_the_nested_network_is_the_flat_graph(config):
 
 def test_counts_equal_those_of_keras_and_tensorflow(config):
     described = describe(config, 3)
-    model, flat = affectivenet(config, 3), flat_affectivenet(config, 3)
+    model, flat = affectivenet(config, 3), flat_network(config, 3)
     assert described.parameters == model.count_params() == flat.count_params()
     by_name = {row.name: row for row in described.layers}
     for layer in flat.layers[1:]:
@@ -68,21 +68,6 @@ def test_counts_equal_those_of_keras_and_tensorflow(config):
         assert row.parameters == layer.count_params()
     assert not by_name
     assert described.macs == tensorflow_flops(flat, config.input_size) / 2
-
-
-def tensorflow_flops(model, size: int) -> int:
-    """What TensorFlow's own statistics say of convolutions and matrix products, two for each multiply-accumulate."""
-    function = tf.function(lambda x: model(x, training=False))
-    graph = function.get_concrete_function(tf.TensorSpec((1, size, size, 3))).graph
-    counted = ("Conv2D", "DepthwiseConv2dNative", "MatMul")
-    nodes = [op.node_def for op in graph.get_operations() if op.type in counted]
-    return sum(ops.get_stats_for_node_def(graph, node, "flops").value for node in nodes)
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_presets_have_the_parameters_that_describe_says(name):
-    config = PRESETS[name].model
-    assert describe(config, 4).parameters == flat_affectivenet(config, 4).count_params()
 
 
 def test_macs_worked_by_hand():
@@ -163,15 +148,15 @@ def test_training_updates_the_statistics_of_batch_normalisation(config):
 def test_copy_weights_names_the_layer_that_differs():
     source = affectivenet(SMALL, 3)
     with pytest.raises(InputError, match=r"layer 'stage1_stream2_conv' must have the same weights"):
-        copy_weights(source, flat_affectivenet(replace(SMALL, kernels=(3, 7)), 3))
+        copy_weights(source, flat_network(replace(SMALL, kernels=(3, 7)), 3))
     with pytest.raises(InputError, match=r"layer 'logits' .* Received: \[\(16, 3\), \(3,\)\], \[\(16, 4\), \(4,\)\]"):
-        copy_weights(source, flat_affectivenet(SMALL, 4))
+        copy_weights(source, flat_network(SMALL, 4))
     with pytest.raises(InputError, match=r"layer 'before_reduce_conv' .* Received: .*, None"):
         copy_weights(source, affectivenet(replace(SMALL, taps=("after",)), 3))
 
 
 def test_too_few_classes():
-    for build in (affectivenet, flat_affectivenet, describe):
+    for build in (affectivenet, flat_network, describe):
         with pytest.raises(InputError, match="at least 2 classes"):
             build(SMALL, 1)
 
@@ -216,7 +201,7 @@ def test_global_pooling_sees_every_place():
 @pytest.mark.parametrize("name", ["stage1_stream2_norm", "stage2_stream1_norm", "stage2_stream2_norm", "last_relu"])
 def test_receptive_fields_by_poking_pixels(name):
     """One unit in the middle changes with the pixels of a square as large as its field, and with no other."""
-    flat = flat_affectivenet(FIELD, 2)
+    flat = flat_network(FIELD, 2)
     randomise(flat)
     for weight in flat.weights:  # positive throughout, so that ReLU hides nothing
         if weight.name in ("kernel", "bias"):
@@ -240,11 +225,12 @@ import numpy as np
 import tf_keras
 from small import images, randomise
 from affnet_tf.config import ExperimentConfig
-from affnet_tf.models.affectivenet import affectivenet, copy_weights, flat_affectivenet
-assert "keras.src" in affectivenet.__globals__["keras"].Model.__module__
+from affnet_tf.models.affectivenet import copy_weights
+from affnet_tf.models.networks import build_network, flat_network
+assert "keras.src" in build_network.__globals__["keras"].Model.__module__
 for number, text in enumerate(json.loads(sys.argv[1])):
     config = ExperimentConfig.from_json({"model": text}).model
-    nested, twin = affectivenet(config, 3), flat_affectivenet(config, 3, tf_keras)
+    nested, twin = build_network(config, 3), flat_network(config, 3, tf_keras)
     assert isinstance(twin, tf_keras.Model)
     randomise(nested, number)
     copy_weights(nested, twin)
@@ -262,7 +248,9 @@ print("equal")
 def test_the_tf_keras_twin_is_the_same_network():
     """In a process of its own, so that Keras 2 cannot disturb the other tests."""
     chosen = ("five streams", "odd size", "depthwise", "edge", "no exchange", "tap before", "no mfl")
-    documents = json.dumps([dataclasses.asdict(VARIANTS[name]) for name in chosen])
+    published = ("learnet", "originet", "ststnet", "offapexnet", "logistic", "majority")
+    baselines = [ModelConfig(network=name, input_size=28) for name in published]
+    documents = json.dumps([dataclasses.asdict(each) for each in (*(VARIANTS[name] for name in chosen), *baselines)])
     path = os.pathsep.join([os.getcwd(), os.path.dirname(__file__)])
     environment = {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(

@@ -23,7 +23,7 @@ def unit(high: float, exclude_max: bool = False) -> st.SearchStrategy[float]:
 
 
 MOTIONS = st.builds(MotionConfig, weights=st.sampled_from(["bilen", "linear", "published_port"]))
-MODELS = st.builds(
+AFFECTIVENETS = st.builds(
     ModelConfig,
     input_size=st.integers(28, 512),
     stem=st.integers(0, 64),
@@ -38,6 +38,17 @@ MODELS = st.builds(
     last_channels=st.integers(1, 512),
     dense=st.integers(1, 512),
     dropout=unit(1, exclude_max=True),
+)
+SIZES, RATES = st.integers(32, 512), unit(1, exclude_max=True)
+MODELS = st.one_of(
+    AFFECTIVENETS,
+    st.builds(ModelConfig, network=st.sampled_from(["originet", "logistic", "majority"]), input_size=SIZES),
+    st.builds(
+        ModelConfig,
+        network=st.sampled_from(["learnet", "ststnet", "offapexnet", "mobilenetv3small"]),
+        input_size=SIZES,
+        dropout=RATES,
+    ),
 )
 AUGMENTS = st.builds(
     AugmentConfig,
@@ -70,6 +81,7 @@ BROKEN_RULES = [
     ("motion.representation", "flows"),
     ("motion.scaling", "min-max"),
     ("motion.weights", "billen"),
+    ("model.network", "affectivnet"),
     ("model.input_size", 27),
     ("model.stem", -1),
     ("model.kernels", []),
@@ -222,7 +234,7 @@ def test_numbers_take_the_type_of_their_field():
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ({"model": {"kernel": [3]}}, "a field of model must be one of input_size, stem, kernels,"),
+        ({"model": {"kernel": [3]}}, "a field of model must be one of network, input_size, stem, kernels,"),
         ({"model": {"kernel": [3]}}, "Received: 'kernel'. Did you mean 'kernels'?"),
         ({"trian": {}}, "a field of the config must be one of motion, model, augment, train, labels"),
         ({"trian": {}}, "Did you mean 'train'?"),

@@ -1,9 +1,12 @@
 from pathlib import Path
 
-from affnet_tf.models.choices import choices_markdown
+import pytest
+
+from affnet_tf.models.choices import CHOICES, choices_markdown
 
 DOCS = Path(__file__).parent.parent / "docs"
 
 
-def test_architecture_holds_the_table_of_choices():
-    assert choices_markdown() in (DOCS / "architecture.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("network", CHOICES)
+def test_architecture_holds_the_tables_of_choices(network):
+    assert choices_markdown(network) in (DOCS / "architecture.md").read_text(encoding="utf-8")

@@ -10,9 +10,9 @@ import numpy as np
 from affnet_tf.config import ModelConfig
 from affnet_tf.errors import InputError
 from affnet_tf.models.layers import MFL, MICRoFeat
-from affnet_tf.models.nodes import CHANNELS, Node, around_blocks, nodes, walk
+from affnet_tf.models.nodes import CHANNELS, around_blocks, walk
 
-__all__ = ["affectivenet", "copy_weights", "flat_affectivenet", "probabilities"]
+__all__ = ["affectivenet", "copy_weights", "probabilities"]
 
 
 def affectivenet(config: ModelConfig, classes: int) -> keras.Model:
@@ -41,15 +41,8 @@ def affectivenet(config: ModelConfig, classes: int) -> keras.Model:
     )
     if config.mfl:
         x = MFL(config.last_channels, config.taps, config.tap_channels, config.dense, name="mfl")(x)
-    x = walk(after, x, lambda node, value: node.layer(keras.layers, **_policy(node))(value))
+    x = walk(after, x, lambda node, value: node.layer(keras.layers, **node.policy)(value))
     return keras.Model(inputs, x, name="affectivenet")
-
-
-def flat_affectivenet(config: ModelConfig, classes: int, framework: Any = keras) -> Any:
-    """The same network as a flat graph of stock layers, from ``keras`` or from ``tf_keras``."""
-    inputs = framework.layers.Input((config.input_size, config.input_size, CHANNELS), name="motion_image")
-    x = walk(nodes(config, classes), inputs, lambda node, value: node.layer(framework.layers, **_policy(node))(value))
-    return framework.Model(inputs, x, name="affectivenet")
 
 
 def copy_weights(source: Any, target: Any) -> None:
@@ -77,7 +70,7 @@ def probabilities(model: keras.Model, images: np.ndarray, batch_size: int = 16) 
     Every batch is filled up to ``batch_size``, so that the compiled network sees one static shape.
 
     Args:
-        model: what ``affectivenet`` gave.
+        model: what ``build_network`` gave.
         images: float32 (N, S, S, 3) in [0, 1].
         batch_size: images at a time.
 
@@ -91,10 +84,6 @@ def probabilities(model: keras.Model, images: np.ndarray, batch_size: int = 16) 
         logits = model.predict_on_batch(filled)[: len(batch)]
         parts.append(keras.ops.convert_to_numpy(keras.ops.softmax(keras.ops.cast(logits, "float32"))))
     return np.concatenate(parts)
-
-
-def _policy(node: Node) -> dict[str, str]:
-    return {"dtype": "float32"} if node.name == "logits" else {}
 
 
 def _stock_layers(model: Any) -> dict[str, Any]:

@@ -18,14 +18,14 @@ import keras
 from affnet_tf.config import ExperimentConfig
 from affnet_tf.errors import InputError
 from affnet_tf.files import atomic_folder, read_json, write_json
-from affnet_tf.models.affectivenet import affectivenet
+from affnet_tf.models.networks import build_network
 
 __all__ = ["Checkpoint", "is_checkpoint", "load_checkpoint", "save_checkpoint", "versions"]
 
 CONFIG = "config.json"
 WEIGHTS = "model.weights.h5"
 
-# Which field of the config decides the shape of a layer, by the layer's name.
+# Which field of the config decides the shape of a layer of AffectiveNet, by the layer's name.
 _FIELDS = {
     "stem_*": "model.stem",
     "stage*_depthwise": "model.depthwise, model.kernels or model.widths",
@@ -35,6 +35,13 @@ _FIELDS = {
     "*_reduce_*": "model.tap_channels, model.taps or model.mfl",
     "*_project": "model.input_size, model.tap_channels or model.dense",
     "logits": "labels, model.dense or model.mfl",
+    "*": "model.network",
+}
+# The same for the other networks, which are as published apart from the size of their input.
+_BASELINE_FIELDS = {
+    "*_dense": "model.network or model.input_size",
+    "logits": "labels, model.network or model.input_size",
+    "*": "model.network",
 }
 
 
@@ -97,13 +104,14 @@ def load_checkpoint(folder: str | os.PathLike) -> Checkpoint:
     config = ExperimentConfig.from_json(document["config"])
     labels = tuple(document["labels"])
     with _float32():
-        model = affectivenet(config.model, len(labels))
-    _compare(document["shapes"], _shapes(model), folder)
+        model = build_network(config.model, len(labels))
+    fields = _FIELDS if config.model.network == "affectivenet" else _BASELINE_FIELDS
+    _compare(document["shapes"], _shapes(model), folder, fields)
     try:
         model.load_weights(folder / WEIGHTS)
     except (ValueError, OSError, KeyError) as error:
         raise InputError(
-            f"{WEIGHTS} of {str(folder)!r} must hold the network of its {CONFIG}. {_reason(error)}"
+            f"{WEIGHTS} of {str(folder)!r} must hold the network of its {CONFIG}. {_reason(error, model, fields)}"
         ) from None
     return Checkpoint(model, config, labels, document["frame_size"], document.get("details", {}))
 
@@ -142,24 +150,24 @@ def _shapes(model: keras.Model) -> dict[str, list[list[int]]]:
     }
 
 
-def _compare(stored: Mapping[str, Any], built: Mapping[str, Any], folder: Path) -> None:
+def _compare(stored: Mapping[str, Any], built: Mapping[str, Any], folder: Path, fields: Mapping[str, str]) -> None:
     for theirs, ours in itertools.zip_longest(stored, built):
         name = theirs if ours is None or (theirs is not None and theirs not in built) else ours
         if stored.get(name) != built.get(name):
             raise InputError(
-                f"checkpoint {str(folder)!r}: layer {name!r} must have the shapes that {_field(name)} gives, "
+                f"checkpoint {str(folder)!r}: layer {name!r} must have the shapes that {_field(name, fields)} gives, "
                 f"{built.get(name, 'no such layer')}. Received: {stored.get(name, 'no such layer')}"
             )
 
 
-def _field(layer: str) -> str:
-    return next((field for pattern, field in _FIELDS.items() if fnmatch.fnmatch(layer, pattern)), "its config")
+def _field(layer: str, fields: Mapping[str, str]) -> str:
+    return next(field for pattern, field in fields.items() if fnmatch.fnmatch(layer, pattern))
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, model: keras.Model, fields: Mapping[str, str]) -> str:
     layer = re.search(r"name=(\w+)", str(error))
-    if layer and any(fnmatch.fnmatch(layer[1], pattern) for pattern in _FIELDS):
-        return f"Received: other shapes in layer {layer[1]!r}, which {_field(layer[1])} decides"
+    if layer and layer[1] in _shapes(model):
+        return f"Received: other shapes in layer {layer[1]!r}, which {_field(layer[1], fields)} decides"
     return f"Received: {str(error).strip().splitlines()[0]}"
 
 

@@ -1,4 +1,4 @@
-"""What the paper states of the network and what is our reading: the table of docs/architecture.md."""
+"""What the papers state of the networks and what is our reading: the tables of docs/architecture.md."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ __all__ = ["CHOICES", "Choice", "choices_markdown"]
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """A decision about the method: what was chosen, whether the paper states it, and the source or the reason."""
+    """A decision about the method: what was chosen, whether the paper states it, and the source or the reason.
+
+    ``stated`` is ``in its code`` where the authors' published code shows it.
+    """
 
     choice: str
     stated: str
     reason: str
 
 
-CHOICES: tuple[Choice, ...] = (
+_AFFECTIVENET = (
     Choice(
         "input: one affective-motion image per clip",
         "yes",
@@ -77,7 +80,130 @@ CHOICES: tuple[Choice, ...] = (
 )
 
 
-def choices_markdown() -> str:
-    """The table as Markdown, as docs/architecture.md holds it."""
-    rows = [f"| {choice.choice} | {choice.stated} | {choice.reason} |" for choice in CHOICES]
+_EVERYWHERE = (
+    Choice(
+        "the image from [0, 1] to [-1, 1] before the first layer",
+        "no",
+        "as in AffectiveNet, so that networks are compared and not their inputs",
+    ),
+    Choice("batch normalisation's momentum 0.9", "no", "as in AffectiveNet: small data trains for few steps"),
+)
+
+_LEARNET = (
+    Choice(
+        "every convolution of stride 2, same padding, ReLU; 16@3×3, four branches of 16@1×1, 32@3×3, 64@5×5, 256@3×3, "
+        "dense 256, dropout 0.5; 112×112",
+        "in its code",
+        "the authors' code; 1,867,528 parameters for 8 classes",
+    ),
+    Choice(
+        "the second branch adds the first, and the fourth the third, after their first and second convolution, and is "
+        "normalised then; the first and third are not",
+        "in its code",
+        "the authors' code; the count also leaves 384 = 4 · (16 + 16 + 32 + 32) parameters for four such normalisations",
+    ),
+    Choice(
+        "what is added are the neighbour's features before any addition of its own", "in its code", "the authors' code"
+    ),
+    *_EVERYWHERE,
+)
+
+_ORIGINET = (
+    Choice(
+        "a 3×3 and a 5×5 convolution of stride 2 a stage, 16, 32, 64 channels, added, then normalised; 128×128",
+        "in its code",
+        "the authors' code",
+    ),
+    Choice(
+        "the head: 96@3×3 of the normalised sum, 96@5×5 of the sum before normalisation, each dense 128, concatenated",
+        "in its code",
+        "the authors' code",
+    ),
+    Choice("RReLU(x) = sigmoid(x) · (1 + LeakyReLU(x)), slope 0.1", "in its code", "the authors' code"),
+    Choice("no activation and no dropout after the dense layers", "in its code", "the authors' code"),
+    Choice("the affective-motion image as input", "no", "the paper has active images; here all networks see one image"),
+    *_EVERYWHERE,
+)
+
+_STSTNET = (
+    Choice(
+        "optical flow (u, v, strain) from onset to apex, 28×28", "yes", "the abstract; the size from the authors' code"
+    ),
+    Choice(
+        "three streams of 3, 5 and 8 filters of 3×3; 3×3 maximum, stride 3; 2×2 average, stride 2: 5×5×16 = 400 numbers",
+        "in its code",
+        "the authors' code",
+    ),
+    Choice(
+        "the 400 numbers go to the classifier, without a dense layer of 400 units between",
+        "partly",
+        "the abstract counts two layers, and the authors' PyTorch code has none; some re-implementations add one "
+        "(162,051 parameters in place of 1,651, for 3 classes)",
+    ),
+    Choice(
+        "ReLU, then batch normalisation, before the maximum; dropout 0.5 after it",
+        "partly",
+        "the authors' PyTorch code, which reports UF1 0.7209",
+    ),
+    Choice("same padding of convolution and maximum", "partly", "28 → 28 → 10 → 5 as in the paper; the code pads by 2"),
+    *_EVERYWHERE,
+)
+
+_OFFAPEXNET = (
+    Choice(
+        "optical flow (u, v) from onset to apex, one stream each, 28×28",
+        "yes",
+        "the abstract; the size as re-implementations",
+    ),
+    Choice(
+        "each stream 6@5×5, 2×2 maximum, 16@5×5, 2×2 maximum; concatenated; dense 1,024 and 1,024",
+        "partly",
+        "re-implementations agree on it; no authors' code is public",
+    ),
+    Choice("same padding; ReLU after convolutions and dense layers", "no", "re-implementations differ"),
+    Choice("dropout 0.5 after each dense layer", "no", "as re-implementations have it"),
+    *_EVERYWHERE,
+)
+
+_MOBILENETV3SMALL = (
+    Choice(
+        "Table 2 of the paper, width 1, with squeeze-and-excite and hard swish", "yes", "not the minimalistic variant"
+    ),
+    Choice(
+        "no weights of ImageNet", "no", "a motion image is no photograph; and networks are compared, not pretraining"
+    ),
+    Choice("dropout 0.2", "no", "as `keras.applications` has it"),
+    *_EVERYWHERE,
+)
+
+_LOGISTIC = (
+    Choice("the image averaged in 4×4 squares", "no", "a floor needs no more; fewer weights than one a pixel"),
+    Choice(
+        "weights begin at 0; the L2 penalty is `train.weight_decay`", "no", "convex: one optimum, whatever the seed"
+    ),
+)
+
+_MAJORITY = (
+    Choice(
+        "the bias is set to the logarithm of the class frequencies of the training clips",
+        "no",
+        "in closed form: with class weights gradient steps would end at equal probabilities",
+    ),
+)
+
+CHOICES: dict[str, tuple[Choice, ...]] = {
+    "affectivenet": _AFFECTIVENET,
+    "learnet": _LEARNET,
+    "originet": _ORIGINET,
+    "ststnet": _STSTNET,
+    "offapexnet": _OFFAPEXNET,
+    "mobilenetv3small": _MOBILENETV3SMALL,
+    "logistic": _LOGISTIC,
+    "majority": _MAJORITY,
+}
+
+
+def choices_markdown(network: str) -> str:
+    """The table of a network as Markdown, as docs/architecture.md holds it."""
+    rows = [f"| {choice.choice} | {choice.stated} | {choice.reason} |" for choice in CHOICES[network]]
     return "\n".join(["| choice | stated by the paper? | source or reason |", "|---|---|---|", *rows])

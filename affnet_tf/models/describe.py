@@ -7,11 +7,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-from affnet_tf.config import ExperimentConfig, ModelConfig, replace
+from affnet_tf.config import ExperimentConfig, ModelConfig, model_fields, replace
 from affnet_tf.errors import InputError
 from affnet_tf.files import read_json
+from affnet_tf.models.catalogue import network_nodes
 from affnet_tf.models.choices import CHOICES
-from affnet_tf.models.nodes import CHANNELS, Node, nodes, walk
+from affnet_tf.models.nodes import CHANNELS, Node, walk
 from affnet_tf.presets import PRESETS, preset
 
 __all__ = ["Description", "LayerRow", "describe", "describe_network"]
@@ -62,7 +63,7 @@ def describe(config: ModelConfig, classes: int) -> Description:
         rows.append(LayerRow(node.name, node.kind, result.shape, parameters, macs, result.field))
         return result
 
-    walk(nodes(config, classes), _Map((config.input_size, config.input_size, CHANNELS), 1, 1), visit)
+    walk(network_nodes(config, classes), _Map((config.input_size, config.input_size, CHANNELS), 1, 1), visit)
     return Description(tuple(rows), sum(row.parameters for row in rows), sum(row.macs for row in rows))
 
 
@@ -83,35 +84,39 @@ def describe_network(
     model = replace(config.model, input_size=size) if size else config.model
     classes = classes or labels or DEFAULT_CLASSES
     described = describe(model, classes)
+    settings = {name: value for name, value in dataclasses.asdict(model).items() if name in model_fields(model.network)}
+    choices = CHOICES[model.network]
+    facts = PRESETS[what].facts() if what in PRESETS else {}
     document = {
         "name": what,
         "classes": classes,
-        "config": dataclasses.asdict(model),
+        "config": settings,
+        **facts,
         **dataclasses.asdict(described),
-        "choices": [dataclasses.asdict(choice) for choice in CHOICES],
+        "choices": [dataclasses.asdict(choice) for choice in choices],
     }
     layers = [
         (row.name, row.kind, "×".join(map(str, row.shape)), row.parameters, row.macs, row.receptive_field)
         for row in described.layers
     ]
+    size_text = f"{model.input_size}×{model.input_size}×{CHANNELS}"
+    sums = (classes, size_text, described.parameters, described.macs)
     return document, [
         (what, ("layer", "kind", "output", "parameters", "MACs", "receptive field"), layers),
-        (
-            "Sums",
-            ("classes", "input", "parameters", "MACs"),
-            [(classes, f"{model.input_size}×{model.input_size}×{CHANNELS}", described.parameters, described.macs)],
-        ),
+        ("Sums", ("classes", "input", "parameters", "MACs"), [sums]),
+        ("Settings of this network", ("setting", "value"), [(f"model.{k}", str(v)) for k, v in settings.items()]),
+        *([("The preset", ("", ""), list(facts.items()))] if facts else []),
         (
             "What the paper states, and what is our reading",
             ("choice", "stated", "source or reason"),
-            [dataclasses.astuple(choice) for choice in CHOICES],
+            [dataclasses.astuple(choice) for choice in choices],
         ),
     ]
 
 
 def _read(what: str) -> tuple[ExperimentConfig, int | None]:
     if what in PRESETS:
-        return PRESETS[what], None
+        return PRESETS[what].config, None
     for folder in (Path(what) / "model", Path(what)):
         if (folder / "config.json").is_file():
             document = read_json(folder / "config.json")
@@ -124,27 +129,46 @@ def _read(what: str) -> tuple[ExperimentConfig, int | None]:
 
 
 def _apply(node: Node, maps: list[_Map]) -> tuple[_Map, int, int]:
+    """What a layer makes of its inputs: the map, the parameters, the multiply-accumulates."""
     first, options = maps[0], node.options
-    field, step = max(m.field for m in maps), first.step
+    field, step, shape = max(m.field for m in maps), first.step, first.shape
     if node.kind in ("Conv2D", "DepthwiseConv2D"):
-        kernel, stride = options["kernel_size"], options.get("strides", 1)
-        height, width, channels = first.shape
-        out = channels if node.kind == "DepthwiseConv2D" else options["filters"]
-        weights = kernel * kernel * (out if node.kind == "DepthwiseConv2D" else channels * out)
-        shape = (math.ceil(height / stride), math.ceil(width / stride), out)
-        result = _Map(shape, field + (kernel - 1) * step, step * stride)
-        return result, weights + (out if options.get("use_bias", True) else 0), weights * shape[0] * shape[1]
+        return _convolve(node, first)
     if node.kind == "Dense":
         units = options["units"]
-        return _Map((units,), field, step), (first.shape[0] + 1) * units, first.shape[0] * units
+        return _Map((units,), field, step), (shape[0] + 1) * units, shape[0] * units
     if node.kind == "BatchNormalization":
-        return first, 4 * first.shape[-1], 0
-    shape = first.shape
+        return first, 4 * shape[-1], 0
+    if node.kind in ("MaxPooling2D", "AveragePooling2D"):
+        window, stride = options["pool_size"], options["strides"]
+        beyond = 0 if options.get("padding") == "same" else window - 1
+        places = tuple(math.ceil((side - beyond) / stride) for side in shape[:2])
+        return _Map((*places, shape[2]), field + (window - 1) * step, step * stride), 0, 0
     if node.kind == "Concatenate":
         shape = (*shape[:-1], sum(m.shape[-1] for m in maps))
     elif node.kind == "Flatten":
         # What reads all places together sees what they see together.
         field, shape = field + (shape[0] - 1) * step, (math.prod(shape),)
     elif node.kind == "GlobalAveragePooling2D":
-        field, shape = field + (shape[0] - 1) * step, shape[-1:]
+        field = field + (shape[0] - 1) * step
+        shape = (1, 1, shape[-1]) if options.get("keepdims") else shape[-1:]
+    elif node.kind == "Permute":
+        shape = tuple(shape[axis - 1] for axis in options["dims"])
+    elif node.kind == "Cropping2D":
+        (top, bottom), (left, right) = options["cropping"]
+        shape = (shape[0] - top - bottom, shape[1] - left - right, shape[2])
+    elif node.kind == "Reshape":
+        shape = options["target_shape"]
     return _Map(shape, field, step), 0, 0
+
+
+def _convolve(node: Node, source: _Map) -> tuple[_Map, int, int]:
+    kernel, stride = node.options["kernel_size"], node.options.get("strides", 1)
+    height, width, channels = source.shape
+    depthwise = node.kind == "DepthwiseConv2D"
+    out = channels if depthwise else node.options["filters"]
+    weights = kernel * kernel * (out if depthwise else channels * out)
+    shape = (math.ceil(height / stride), math.ceil(width / stride), out)
+    result = _Map(shape, source.field + (kernel - 1) * source.step, source.step * stride)
+    bias = out if node.options.get("use_bias", True) else 0
+    return result, weights + bias, weights * shape[0] * shape[1]

@@ -1,4 +1,4 @@
-"""The network as a list of nodes: stock layers and how they are wired. No framework is imported here.
+"""A network as a list of nodes: stock layers and how they are wired; and AffectiveNet's. No framework is imported here.
 
 The Keras layers walk this list over their sublayers; a flat graph of stock layers, which quantisation-aware training needs,
 walks the same list; and so does whoever counts parameters. None of them can drift from the others.
@@ -13,7 +13,18 @@ from typing import Any
 from affnet_tf.config import ModelConfig
 from affnet_tf.errors import InputError
 
-__all__ = ["CHANNELS", "INPUT", "Node", "around_blocks", "mfl_nodes", "microfeat_nodes", "nodes", "walk"]
+__all__ = [
+    "CHANNELS",
+    "INPUT",
+    "Node",
+    "Wiring",
+    "around_blocks",
+    "logits_node",
+    "mfl_nodes",
+    "microfeat_nodes",
+    "nodes",
+    "walk",
+]
 
 CHANNELS = 3
 INPUT = "input"
@@ -31,6 +42,59 @@ class Node:
     def layer(self, layers: Any, **options: Any) -> Any:
         """The layer itself, from ``keras.layers`` or ``tf_keras.layers``."""
         return getattr(layers, self.kind)(name=self.name, **self.options, **options)
+
+    @property
+    def policy(self) -> dict[str, str]:
+        """The precision of the layer, where it must not be the global one: logits are float32."""
+        return {"dtype": "float32"} if self.name == "logits" else {}
+
+
+class Wiring:
+    """A list of nodes in the making. Each method adds nodes and returns the name of the last, to be read by the next."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+
+    def add(self, name: str, kind: str, *inputs: str, **options: Any) -> str:
+        """One stock layer."""
+        self.nodes.append(Node(name, kind, inputs, options))
+        return name
+
+    def centre(self) -> str:
+        """The motion image from [0, 1] to [-1, 1]: what does not move becomes 0."""
+        return self.add("centre", "Rescaling", INPUT, scale=2.0, offset=-1.0)
+
+    def norm(self, name: str, source: str) -> str:
+        """Batch normalisation, as everywhere here."""
+        self.nodes.append(_norm(name, source))
+        return name
+
+    def conv_relu(self, name: str, source: str, filters: int, kernel: int, stride: int = 1) -> str:
+        """A convolution with bias, same padding, and ReLU."""
+        options = {"filters": filters, "kernel_size": kernel, "strides": stride, "padding": "same"}
+        return self.add(f"{name}_relu", "ReLU", self.add(f"{name}_conv", "Conv2D", source, **options))
+
+    def dense_relu(self, name: str, source: str, units: int) -> str:
+        """A dense layer and ReLU."""
+        return self.add(f"{name}_relu", "ReLU", self.add(f"{name}_dense", "Dense", source, units=units))
+
+    def classify(self, source: str, classes: int, dropout: float = 0.0) -> list[Node]:
+        """Dropout if there is any, the logits, and with them the whole list."""
+        if dropout:
+            source = self.add("dropout", "Dropout", source, rate=dropout)
+        self.nodes.append(logits_node(source, classes))
+        return self.nodes
+
+
+def logits_node(source: str, classes: int, **options: Any) -> Node:
+    """The classifier that ends every network.
+
+    Raises:
+        InputError: ``classes`` is below 2.
+    """
+    if classes < 2:
+        raise InputError(f"a network must have at least 2 classes. Received: {classes}")
+    return Node("logits", "Dense", (source,), {"units": classes, **options})
 
 
 def _norm(name: str, source: str) -> Node:
@@ -101,7 +165,7 @@ def mfl_nodes(channels: int, taps: Sequence[str], tap_channels: Sequence[int], d
 
 
 def nodes(config: ModelConfig, classes: int) -> list[Node]:
-    """The whole network as one list of stock layers, in the order of computation."""
+    """The whole AffectiveNet as one list of stock layers, in the order of computation."""
     before, after = around_blocks(config, classes)
     blocks = [
         before,
@@ -121,8 +185,6 @@ def nodes(config: ModelConfig, classes: int) -> list[Node]:
 
 def around_blocks(config: ModelConfig, classes: int) -> tuple[list[Node], list[Node]]:
     """What stands before MICRoFeat (centring, the stem) and after MFL (dropout, the classifier)."""
-    if classes < 2:
-        raise InputError(f"a network must have at least 2 classes. Received: {classes}")
     before = [Node("centre", "Rescaling", (INPUT,), {"scale": 2.0, "offset": -1.0})]
     if config.stem:
         options = {"filters": config.stem, "kernel_size": 3, "strides": 2, "padding": "same", "use_bias": False}
@@ -150,7 +212,7 @@ def around_blocks(config: ModelConfig, classes: int) -> tuple[list[Node], list[N
     if config.dropout:
         after.append(Node("dropout", "Dropout", (source,), {"rate": config.dropout}))
         source = "dropout"
-    after.append(Node("logits", "Dense", (source,), {"units": classes}))
+    after.append(logits_node(source, classes))
     return before, after
 
 

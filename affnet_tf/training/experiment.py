@@ -20,8 +20,9 @@ from affnet_tf.evaluation.metrics import Scores, chance_uf1, score, uf1_interval
 from affnet_tf.evaluation.predictions import Prediction, Predictions, write_predictions
 from affnet_tf.evaluation.protocols import Fold, Key, hold_out_subjects, loso
 from affnet_tf.files import read_json, write_json
-from affnet_tf.models.affectivenet import affectivenet, probabilities
+from affnet_tf.models.affectivenet import probabilities
 from affnet_tf.models.checkpoint import Checkpoint, is_checkpoint, load_checkpoint, save_checkpoint
+from affnet_tf.models.networks import build_network, set_frequencies
 from affnet_tf.pipeline.input import check_representation, load, motion_images, training_batches
 from affnet_tf.pipeline.reading import ClipReader
 from affnet_tf.pipeline.store import Store, StoredClip, open_store
@@ -204,6 +205,9 @@ def _fit(
     **options: Any,
 ) -> History:
     truth = data.truth(train_keys)
+    if config.model.network == "majority":
+        set_frequencies(trainer.model, truth)
+        return {}
     weight = balanced_weights(truth, data.classes) if config.train.class_weights else np.ones(data.classes)
     rows = [data.row_of[key] for key in train_keys]
 
@@ -221,7 +225,7 @@ def _fit(
 
 def _trainer(config: ExperimentConfig, classes: int, steps: int, devices: Devices) -> Trainer:
     keras.utils.set_random_seed(config.train.seed)
-    return Trainer(affectivenet(config.model, classes), config.train, steps, devices.jit_compile)
+    return Trainer(build_network(config.model, classes), config.train, steps, devices.jit_compile)
 
 
 def _steps(clips: Sequence[int], config: ExperimentConfig) -> int:
@@ -233,7 +237,7 @@ def _float32_copy(model: keras.Model, config: ExperimentConfig, classes: int) ->
     if keras.config.dtype_policy().name == "float32":
         return model
     keras.config.set_dtype_policy("float32")
-    copy = affectivenet(config.model, classes)
+    copy = build_network(config.model, classes)
     copy.set_weights(model.get_weights())
     return copy
 

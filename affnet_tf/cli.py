@@ -321,7 +321,7 @@ def predict(
 
     Example: affnet predict clip.mp4 --start 2.0 --end 2.4 --model runs/final --out prediction
     """
-    from affnet_tf.inference.predictor import predict_file
+    from affnet_tf.inference.recording import predict_file
 
     with console.chatter():
         document, table = predict_file(path, model, start, end, detector, out)

@@ -14,7 +14,7 @@ from affnet_tf.errors import InputError
 from affnet_tf.evaluation.report import report_tables, write_report
 from affnet_tf.export.run import export_run
 from affnet_tf.files import write_json
-from affnet_tf.inference.predictor import predict_file
+from affnet_tf.inference.recording import predict_file
 from affnet_tf.inference.reverify import verify_bundle
 from affnet_tf.pipeline.prepare import prepare_dataset
 from affnet_tf.presets import preset

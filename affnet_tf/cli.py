@@ -237,11 +237,11 @@ def evaluate(
         from affnet_tf.training.experiment import evaluate as run_protocol
     chosen = _experiment(preset, config, settings, labels, seed, precision)
     with console.progress(protocol) as progress:
-        result = run_protocol(store, out, chosen, protocol, device=device, resume=resume, progress=progress)
-    from affnet_tf.evaluation.report import report_tables, write_report
+        run_protocol(store, out, chosen, protocol, device=device, resume=resume, progress=progress)
+    from affnet_tf.evaluation.report import write_report
 
-    document = write_report(out)
-    console.result(document, *report_tables(result.scores, result.uf1_interval, result.chance_uf1))
+    document, tables = write_report(out)
+    console.result(document, *tables)
     console.line(f"report: {out / 'report.html'}")
 
 
@@ -253,7 +253,7 @@ def report(console: Console, run: Annotated[Path, typer.Argument(help="A run fol
     """
     from affnet_tf.evaluation.report import write_report
 
-    document = write_report(run)
+    document, _ = write_report(run)
     console.result(document, ("", ("report",), [(str(run / "report.html"),)]))
 
 

@@ -239,11 +239,11 @@ def evaluate(
     with silent():
         from affnet_tf.training.experiment import evaluate as run_protocol
     with console.progress(protocol) as progress:
-        result = run_protocol(store, out, chosen, protocol, device=device, resume=resume, progress=progress)
-    from affnet_tf.evaluation.report import report_tables, write_report
+        run_protocol(store, out, chosen, protocol, device=device, resume=resume, progress=progress)
+    from affnet_tf.evaluation.report import write_report
 
-    document = write_report(out)
-    console.result(document, *report_tables(result.scores, result.uf1_interval, result.chance_uf1))
+    document, tables = write_report(out)
+    console.result(document, *tables)
     console.line(f"report: {out / 'report.html'}")
 
 
@@ -255,7 +255,7 @@ def report(console: Console, run: Annotated[Path, typer.Argument(help="A run fol
     """
     from affnet_tf.evaluation.report import write_report
 
-    document = write_report(run)
+    document, _ = write_report(run)
     console.result(document, ("", ("report",), [(str(run / "report.html"),)]))
 
 
@@ -323,7 +323,7 @@ def predict(
 
     Example: affnet predict clip.mp4 --start 2.0 --end 2.4 --model runs/final --out prediction
     """
-    from affnet_tf.inference.predictor import predict_file
+    from affnet_tf.inference.recording import predict_file
 
     with console.chatter():
         document, table = predict_file(path, model, start, end, detector, out)

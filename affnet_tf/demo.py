@@ -12,10 +12,10 @@ from affnet_tf.console import Console
 from affnet_tf.datasets.annotations import read_dataset
 from affnet_tf.datasets.synthetic import write_synthetic
 from affnet_tf.errors import InputError
-from affnet_tf.evaluation.report import report_tables, write_report
+from affnet_tf.evaluation.report import write_report
 from affnet_tf.export.run import export_run
 from affnet_tf.files import write_json
-from affnet_tf.inference.predictor import predict_file
+from affnet_tf.inference.recording import predict_file
 from affnet_tf.inference.reverify import verify_bundle
 from affnet_tf.pipeline.prepare import prepare_dataset
 from affnet_tf.presets import preset
@@ -62,7 +62,7 @@ def run_demo(
         prepared = prepare_dataset("casme2", people, out / "store", progress=progress)
     with console.progress("3/6 leave one subject out") as progress:
         result = evaluate(out / "store", out / "loso", config, progress=progress)
-    write_report(out / "loso")
+    _, tables = write_report(out / "loso")
     console.note("4/6 train on everybody")
     train(out / "store", out / "final", config)
     console.note("5/6 export and verify")
@@ -87,7 +87,6 @@ def run_demo(
         "skipped": list(prepared.skipped),
         "paths": {name: str(path) for name, path in paths.items()},
     }
-    tables = report_tables(result.scores, result.uf1_interval, result.chance_uf1)
     console.line("Synthetic people: these numbers measure the pipeline, not the recognition of people.\n")
     console.result(
         everything,

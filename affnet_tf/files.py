@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import re
@@ -14,7 +15,16 @@ from typing import IO, Any
 
 from affnet_tf.errors import InputError
 
-__all__ = ["IMAGE_SUFFIXES", "atomic_folder", "atomic_write", "numbered_images", "read_json", "write_json"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "atomic_folder",
+    "atomic_write",
+    "check_folder",
+    "numbered_images",
+    "read_json",
+    "restore",
+    "write_json",
+]
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -42,10 +52,15 @@ def atomic_write(path: str | os.PathLike, mode: str = "wb", **options: Any) -> I
 def atomic_folder(path: str | os.PathLike, *, replace: bool = False) -> Iterator[Path]:
     """Yield a temporary folder beside ``path``; it takes the name ``path`` only if the block succeeds.
 
+    A process that is killed at any moment leaves the old folder or the new one at ``path``. Where the system cannot
+    exchange two names in one step, it may leave the old one beside it; ``restore`` then brings it back.
+
     Raises:
-        InputError: ``path`` exists and ``replace`` is false.
+        InputError: ``path`` exists and ``replace`` is false, or is a file or below one.
     """
     path = Path(path)
+    check_folder(path)
+    restore(path)
     if path.exists() and not replace:
         raise InputError(f"output folder must not exist yet. Received: {str(path)!r}")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,16 +68,47 @@ def atomic_folder(path: str | os.PathLike, *, replace: bool = False) -> Iterator
     try:
         os.chmod(temporary, 0o777 & ~_umask())
         yield temporary
-        if path.exists():
-            retired = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
-            os.replace(path, retired / path.name)
-            os.replace(temporary, path)
-            shutil.rmtree(retired)
-        else:
-            os.replace(temporary, path)
+        _put(temporary, path)
     except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove(temporary)
         raise
+
+
+def restore(path: str | os.PathLike) -> None:
+    """Bring back the folder that a killed ``atomic_folder`` had moved aside, if nothing took its place.
+
+    Whoever reads a folder that ``atomic_folder`` may have replaced calls this first; it costs one look at ``path``.
+    """
+    path = Path(path)
+    if path.exists() or not path.name or not path.parent.is_dir():
+        return
+    prefix, suffix = f".{path.name}.", ".old"
+    retired = [e for e in os.scandir(path.parent) if e.name.startswith(prefix) and e.name.endswith(suffix)]
+    for entry in sorted(retired, key=lambda entry: entry.stat().st_mtime, reverse=True):
+        if os.path.isdir(os.path.join(entry.path, path.name)):
+            with contextlib.suppress(OSError):  # another process was faster
+                os.rename(os.path.join(entry.path, path.name), path)
+                os.rmdir(entry.path)
+            return
+
+
+def check_folder(path: str | os.PathLike, name: str = "output folder") -> None:
+    """Raise if no folder can be at ``path``.
+
+    Args:
+        path: where a folder is, or is to be made.
+        name: what the user calls it, such as ``--out``.
+
+    Raises:
+        InputError: a file is there, or in the way.
+    """
+    path = Path(path)
+    for place in (path, *path.parents):
+        if place.is_dir():
+            return
+        if os.path.lexists(place):
+            where = "which is a file" if place == path else f"where {str(place)!r} is a file"
+            raise InputError(f"{name} must be a folder. Received: {str(path)!r}, {where}")
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
@@ -121,6 +167,37 @@ def numbered_images(folder: str | os.PathLike) -> dict[int, Path]:
             )
         found[number] = Path(folder) / name
     return dict(sorted(found.items()))
+
+
+def _put(temporary: Path, path: Path) -> None:
+    """Give a finished folder its name; what had the name is removed."""
+    if not os.path.lexists(path):
+        os.replace(temporary, path)
+    elif _exchange(temporary, path):
+        _remove(temporary)
+    else:
+        retired = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+        os.replace(path, retired / path.name)
+        os.replace(temporary, path)
+        _remove(retired)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two names change places in one step, if the system can: Linux does, on most file systems."""
+    # Python has no function for it.
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError, TypeError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return rename(here, os.fsencode(one), here, os.fsencode(other), ctypes.c_uint(exchange)) == 0
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _umask() -> int:

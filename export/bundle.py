@@ -15,11 +15,11 @@ from affnet_tf.errors import InputError
 from affnet_tf.export.convert import convert_motion, convert_network
 from affnet_tf.export.join import join
 from affnet_tf.export.recipes import RECIPES, Recipe, recipe
-from affnet_tf.export.representative import clips_showing
+from affnet_tf.export.representative import calibration_notes, made_clips
 from affnet_tf.export.signatures import in_float32
 from affnet_tf.export.vectors import make_vectors
 from affnet_tf.export.verify import Verification, VerificationError, verify
-from affnet_tf.files import atomic_folder, read_json, write_json
+from affnet_tf.files import atomic_folder, check_folder, read_json, restore, write_json
 from affnet_tf.inference.reverify import Vectors, compare, file_sums, verify_bundle
 from affnet_tf.inference.runtime import (
     LABELS_FILE,
@@ -29,14 +29,14 @@ from affnet_tf.inference.runtime import (
     VECTORS_FILE,
     VERIFY_FILE,
     TFLiteModel,
+    read_recipe,
 )
 from affnet_tf.models.checkpoint import Checkpoint, versions
 
 __all__ = ["Bundle", "Exported", "check_replaceable", "export", "read_bundle"]
 
-# Made-up clips, where no others are given: as many as these, of lengths that take every path through the motion graph.
+# Made-up clips, where no others are given.
 _MADE_UP = 8
-_LENGTHS = (2, 9, 40)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,10 +63,15 @@ class Exported:
 
 @dataclasses.dataclass(frozen=True)
 class Bundle:
-    """A bundle on disk: what was exported, by the name of the recipe."""
+    """A bundle on disk: what was exported, by the name of the recipe, and what the reader should know of it."""
 
     folder: Path
     recipes: dict[str, Exported]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The notes of all recipes."""
+        return tuple(note for made in self.recipes.values() for note in made.recipe.get("notes", ()))
 
 
 def export(
@@ -86,8 +91,9 @@ def export(
         out: folder to make.
         recipes: names of recipes, at least one.
         calibration: float (N, S, S, 3) in [0, 1], motion images of *training* subjects, for recipes that need them.
-        holdout: clips to verify with, uint8 (T, F, F, 3) each, cropped, of subjects that were not trained on. None: clips
-            that fade into the calibration images, or into random patterns if there are none; ``verify.json`` says which.
+        holdout: clips to verify with, uint8 (T, F, F, 3) each, cropped, of subjects that neither trained nor calibrated.
+            None: every third calibration image is left out and verifies, as a clip that fades into it; or, if there are
+            fewer than three, random patterns do. ``verify.json`` says which.
         data: what ``holdout`` is, for ``verify.json``.
         force: replace a bundle that is there already.
 
@@ -101,7 +107,7 @@ def export(
     out = Path(out)
     check_replaceable(out, force)
     checkpoint = in_float32(checkpoint)
-    clips, made_up = _clips(checkpoint, calibration, holdout)
+    calibration, clips, made_up = _clips(checkpoint, calibration, holdout)
     vectors = make_vectors(checkpoint, clips)
     with atomic_folder(out, replace=force) as temporary:
         motion = convert_motion(checkpoint)
@@ -124,6 +130,7 @@ def read_bundle(path: str | os.PathLike) -> Bundle:
         InputError: it is not a bundle, or a file of it is missing or damaged.
     """
     path = Path(path)
+    restore(path)
     folders = [path] if (path / MODEL_FILE).is_file() else sorted(file.parent for file in path.glob(f"*/{MODEL_FILE}"))
     if not folders:
         raise InputError(f"a bundle must hold folders with {MODEL_FILE}. Received: {str(path)!r}")
@@ -131,7 +138,7 @@ def read_bundle(path: str | os.PathLike) -> Bundle:
 
 
 def _read(folder: Path) -> Exported:
-    document = read_json(folder / RECIPE_FILE)
+    document = read_recipe(folder)
     verification = read_json(folder / VERIFY_FILE)
     return Exported(folder, document, tuple(document["labels"]), verification)
 
@@ -158,20 +165,22 @@ def _write(
             "frame_size": checkpoint.frame_size,
             "input_size": checkpoint.config.model.input_size,
             "calibration_images": len(calibration) if chosen.needs_calibration else 0,
+            "notes": list(calibration_notes(calibration, chosen)),
             "versions": versions(),
         },
     )
     vectors.save(folder / VECTORS_FILE)
     again = {name: dataclasses.asdict(worst) for name, worst in compare(TFLiteModel(folder), vectors).items()}
-    write_json(folder / VERIFY_FILE, {**verification.to_json(), "vectors": again})
+    bounds = {name: getattr(chosen, name) for name in ("max_delta", "min_agreement")}
+    write_json(folder / VERIFY_FILE, {**verification.to_json(), "bounds": bounds, "vectors": again})
     sums = "".join(f"{digest}  {name}\n" for name, digest in file_sums(folder).items())
     (folder / SUMS_FILE).write_text(sums, encoding="utf-8")
 
 
 def _clips(
     checkpoint: Checkpoint, calibration: np.ndarray | None, holdout: Sequence[np.ndarray] | None
-) -> tuple[Sequence[np.ndarray], str | None]:
-    """The clips to verify with, and what they are if they were not given."""
+) -> tuple[np.ndarray | None, Sequence[np.ndarray], str | None]:
+    """The images to calibrate with, the clips to verify with, and what these are if they were not given."""
     size = checkpoint.frame_size
     if holdout is not None and len(holdout):
         for clip in holdout:
@@ -180,30 +189,32 @@ def _clips(
                     f"a held-out clip must be uint8 of shape (T, {size}, {size}, 3), T at least 2. "
                     f"Received: {clip.dtype} of shape {clip.shape}"
                 )
-        return holdout, None
-    if calibration is not None and len(calibration):
-        return clips_showing(calibration, size, _LENGTHS), "clips made from the calibration images"
+        return calibration, holdout, None
+    if calibration is not None and len(calibration) >= 3:
+        left_out = calibration[2::3]
+        kept = np.delete(calibration, np.s_[2::3], axis=0)
+        return kept, made_clips(left_out, size), f"clips made from {len(left_out)} images left out of the calibration"
     side = checkpoint.config.model.input_size
     coarse = np.random.default_rng(0).random((_MADE_UP, 8, 8, 3))
     patterns = np.stack([cv2.resize(each, (side, side), interpolation=cv2.INTER_LINEAR) for each in coarse])
-    return clips_showing(patterns, size, _LENGTHS), "clips made from random patterns"
+    return calibration, made_clips(patterns, size), "clips made from random patterns"
 
 
 def check_replaceable(out: str | os.PathLike, force: bool) -> None:
     """Raise if a bundle may not be written there.
 
     Raises:
-        InputError: something is there, and it is not a bundle, or ``force`` is false.
+        InputError: something is there, and it is no folder, not a bundle, or ``force`` is false.
     """
     out = Path(out)
+    check_folder(out, "--out")
+    restore(out)
     if not out.exists():
         return
     if not force:
         raise InputError(f"output folder must not exist yet; --force replaces a bundle. Received: {str(out)!r}")
     # Whoever mistypes --out must not lose anything but a bundle.
-    foreign = (
-        [entry.name for entry in out.iterdir() if not (entry / MODEL_FILE).is_file()] if out.is_dir() else [out.name]
-    )
+    foreign = [entry.name for entry in out.iterdir() if not (entry / MODEL_FILE).is_file()]
     if foreign:
         raise InputError(f"--force must replace a bundle and nothing else. Received: {str(out)!r} with {foreign[0]!r}")
 

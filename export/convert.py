@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +15,7 @@ from affnet_tf.export.recipes import Recipe
 from affnet_tf.export.representative import representative_dataset
 from affnet_tf.export.signatures import Graph, motion_graph, network_graph
 from affnet_tf.models.checkpoint import Checkpoint
+from affnet_tf.silence import silent
 
 __all__ = ["convert", "convert_graph", "convert_motion", "convert_network"]
 
@@ -70,7 +67,7 @@ def convert_graph(
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[_ENDPOINT])
         if recipe is not None:
             _configure(converter, recipe, representative)
-        with _quiet():
+        with silent():
             return converter.convert()
 
 
@@ -81,21 +78,3 @@ def _configure(converter: Any, recipe: Recipe, representative: Callable[[], Iter
     converter.representative_dataset = lambda: ((_ENDPOINT, inputs) for inputs in representative())
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(recipe.interface)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """The converter prints to the file descriptor of stderr, and calibrates with an interpreter that warns of its own end.
-
-    What goes wrong in it still arrives, as an exception.
-    """
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with warnings.catch_warnings(), open(os.devnull, "wb") as nowhere:
-        warnings.filterwarnings("ignore", message=r"\s*Warning: tf\.lite\.Interpreter is deprecated")
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)

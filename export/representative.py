@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 
 import cv2
@@ -12,7 +11,7 @@ from affnet_tf.errors import InputError
 from affnet_tf.export.recipes import Recipe
 from affnet_tf.inference.runtime import MOTION_IMAGE
 
-__all__ = ["ENOUGH", "clips_showing", "representative_dataset"]
+__all__ = ["ENOUGH", "calibration_notes", "clips_showing", "made_clips", "representative_dataset"]
 
 ENOUGH = 32
 
@@ -44,14 +43,24 @@ def representative_dataset(
         )
     if not (np.isfinite(images).all() and images.min() >= 0 and images.max() <= 1):
         raise InputError(f"calibration images must lie in [0, 1]. Received: [{images.min():.3g}, {images.max():.3g}]")
-    if len(images) < ENOUGH:
-        warnings.warn(f"{len(images)} calibration images are few: {ENOUGH} or more are better", stacklevel=2)
 
     def dataset() -> Iterator[dict[str, np.ndarray]]:
         for image in images:
             yield {MOTION_IMAGE: image[None].astype(np.float32)}
 
     return dataset
+
+
+def calibration_notes(images: np.ndarray | None, recipe: Recipe) -> tuple[str, ...]:
+    """What the reader should know of the calibration: that it rests on few images."""
+    if not recipe.needs_calibration or images is None or len(images) >= ENOUGH:
+        return ()
+    return (f"{recipe.name}: calibrated on {len(images)} images, which are few: {ENOUGH} or more are better",)
+
+
+def made_clips(images: np.ndarray, frame_size: int) -> list[np.ndarray]:
+    """``clips_showing`` in lengths that take every path through the motion graph."""
+    return clips_showing(images, frame_size, (2, 9, 40))
 
 
 def clips_showing(images: np.ndarray, frame_size: int, lengths: Sequence[int]) -> list[np.ndarray]:

@@ -14,12 +14,13 @@ from affnet_tf.datasets.labels import label_scheme
 from affnet_tf.errors import InputError
 from affnet_tf.export.bundle import Bundle, check_replaceable, export
 from affnet_tf.export.recipes import RECIPES, recipe
+from affnet_tf.export.representative import made_clips
 from affnet_tf.files import read_json
 from affnet_tf.models.checkpoint import Checkpoint, is_checkpoint, load_checkpoint
 from affnet_tf.pipeline.input import motion_images, read_clips
 from affnet_tf.pipeline.store import Store, StoredClip, open_store
 
-__all__ = ["export_run"]
+__all__ = ["divide", "export_run"]
 
 HOLDOUT = 64
 
@@ -37,8 +38,9 @@ def export_run(
 ) -> tuple[dict[str, Any], Table]:
     """Export what ``affnet train`` trained: calibrate on its training clips, verify on its validation clips.
 
-    Without validation subjects it is verified on training clips; ``verify.json`` says which. Without a store, which
-    recipes that calibrate need, it is verified on made-up clips.
+    Without validation subjects, some of the training subjects verify and the others calibrate: no clip does both, if there
+    are two. Without a store, which recipes that calibrate need, it is verified on made-up clips. ``verify.json`` and the
+    table say what the clips were.
 
     Args:
         run: a run folder, whose manifest names the store, or a checkpoint folder.
@@ -49,7 +51,7 @@ def export_run(
         force: replace a bundle that is there.
 
     Returns:
-        The verifications, JSON-ready, and a table (title, columns, rows) of them.
+        The verifications, JSON-ready, with ``notes`` for the reader; and a table (title, columns, rows) of them.
 
     Raises:
         InputError: no or an unknown recipe; no checkpoint; a store that is missing, or another than the network was
@@ -77,7 +79,8 @@ def export_run(
         opened = _opened(source, checkpoint, given=store is not None)
         calibration, holdout, data = _clips(opened, checkpoint)
     bundle = export(checkpoint, out, names, calibration, holdout, data=data, force=force)
-    return _document(bundle), (f"{bundle.folder}: every file beside Keras", _COLUMNS, _rows(bundle))
+    title = f"{bundle.folder}: every file beside Keras, on {next(iter(bundle.recipes.values())).verification['data']}"
+    return _document(bundle), (title, _COLUMNS, _rows(bundle))
 
 
 def _recorded_store(run: Path) -> str | None:
@@ -105,7 +108,7 @@ def _opened(path: str | os.PathLike, checkpoint: Checkpoint, given: bool) -> Sto
 
 
 def _clips(store: Store, checkpoint: Checkpoint) -> tuple[np.ndarray, list[np.ndarray], str]:
-    """Motion images of the training clips, cropped frames to verify with, and what these are."""
+    """Motion images to calibrate with, cropped frames to verify with, and what these are."""
     config = checkpoint.config
     label_of, _ = label_scheme(config.labels, store.clips).assign(store.clips)
     people = {part: set(checkpoint.details.get(part, ())) for part in ("subjects", "validation_subjects")}
@@ -115,14 +118,48 @@ def _clips(store: Store, checkpoint: Checkpoint) -> tuple[np.ndarray, list[np.nd
     }
     if not rows["subjects"]:
         raise InputError(f"store {store.path!r} must hold clips that the network was trained on. Received: none")
-    part = "validation_subjects" if rows["validation_subjects"] else "subjects"
-    usable = [row for row in rows[part] if _has_frames(store.clips[row])]
-    picked = {usable[round(i)] for i in np.linspace(0, len(usable) - 1, min(HOLDOUT, len(usable)))}
-    kind = "clips of validation subjects" if part == "validation_subjects" else "training clips: nobody was held out"
+    calibration, verification, words = divide(store.clips, rows["subjects"], rows["validation_subjects"])
+    usable = [row for row in verification if _has_frames(store.clips[row])]
     # One pass for both would keep all frames in memory.
-    images = motion_images(_chosen(store, rows["subjects"]), config.motion, config.model.input_size)
-    holdout = [frames for _, frames, _ in _chosen(store, sorted(picked)).as_numpy_iterator()] if picked else []
-    return images, holdout, f"{len(holdout)} {kind}"
+    images = motion_images(_chosen(store, calibration), config.motion, config.model.input_size)
+    if usable:
+        picked = {usable[round(i)] for i in np.linspace(0, len(usable) - 1, min(HOLDOUT, len(usable)))}
+        holdout = [frames for _, frames, _ in _chosen(store, sorted(picked)).as_numpy_iterator()]
+        return images, holdout, f"{len(holdout)} {words}"
+    ready = motion_images(_chosen(store, verification), config.motion, config.model.input_size)[:HOLDOUT]
+    return (
+        images,
+        made_clips(ready, checkpoint.frame_size),
+        f"clips made from the motion images of {len(ready)} {words}",
+    )
+
+
+def divide(
+    clips: Sequence[StoredClip], trained: Sequence[int], held_out: Sequence[int]
+) -> tuple[list[int], list[int], str]:
+    """Which clips calibrate and which verify: never the same ones, nor the same people, as far as there are enough.
+
+    Args:
+        clips: of a store.
+        trained: rows of those that the network was trained on, at least one.
+        held_out: rows of those of validation subjects.
+
+    Returns:
+        Rows to calibrate with, rows to verify with, and in words what these are.
+    """
+    if held_out:
+        return list(trained), list(held_out), "clips of validation subjects, whom the network was not trained on"
+    people = sorted({clips[row].person for row in trained})
+    verifying = set(people[1::3])
+    if verifying:
+        parts = [[row for row in trained if (clips[row].person in verifying) == wanted] for wanted in (False, True)]
+        words = f"training clips of {len(verifying)} of {len(people)} subjects, of whom the others calibrated"
+        return *parts, words + "; nobody was held out"
+    if len(trained) == 1:
+        return list(trained), list(trained), "training clip, the only one, which calibrated too"
+    kept = [row for place, row in enumerate(trained) if place % 3 != 1]
+    words = "training clips of the only subject, of whose clips the others calibrated; nobody was held out"
+    return kept, list(trained[1::3]), words
 
 
 def _has_frames(clip: StoredClip) -> bool:
@@ -152,4 +189,4 @@ def _rows(bundle: Bundle) -> list[tuple[object, ...]]:
 
 def _document(bundle: Bundle) -> dict[str, Any]:
     recipes = {name: made.verification for name, made in bundle.recipes.items()}
-    return {"bundle": str(bundle.folder), "passed": True, "recipes": recipes}
+    return {"bundle": str(bundle.folder), "passed": True, "notes": list(bundle.notes), "recipes": recipes}

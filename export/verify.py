@@ -184,9 +184,9 @@ def _failures(name: str, check: SignatureCheck, recipe: Recipe) -> list[str]:
     failures = []
     if not np.isfinite(check.max_delta):
         return [f"{name}: NaN among the probabilities"]
-    if recipe.max_delta is not None and check.max_delta > recipe.max_delta:
+    if check.max_delta > recipe.max_delta:
         failures.append(f"{name}: max |delta p| {check.max_delta:.2g}, bound {recipe.max_delta:.2g}")
-    if recipe.min_agreement is not None and check.agreement < recipe.min_agreement:
+    if check.agreement < recipe.min_agreement:
         failures.append(f"{name}: label agreement {check.agreement:.1%}, bound {recipe.min_agreement:.0%}")
     if recipe.activations != "float32" and check.integer[0] < check.integer[1]:
         failures.append(f"{name}: {check.integer[0]} of {check.integer[1]} convolutions and dense layers are integer")

@@ -183,6 +183,9 @@ def test_what_looks_like_markup_is_printed_as_it_is(capsys):
 # Export and verify
 
 
+HELD_OUT = "4 clips of validation subjects, whom the network was not trained on"
+
+
 def test_an_export_calibrates_on_training_clips_and_is_verified_on_held_out_ones(made, tmp_path, capsys, monkeypatch):
     from affnet_tf.export import run as export_room
 
@@ -195,7 +198,7 @@ def test_an_export_calibrates_on_training_clips_and_is_verified_on_held_out_ones
     real = export_room.export
     monkeypatch.setattr(export_room, "export", spy)
     answer = document(capsys, "export", made / "run", "--out", tmp_path / "bundle", "--recipe", "float32")
-    assert answer["recipes"]["float32"]["data"] == "4 clips of validation subjects"
+    assert answer["recipes"]["float32"]["data"] == HELD_OUT
     checkpoint, store = load_checkpoint(made / "run" / "model"), open_store(made / "store")
     (person,) = checkpoint.details["validation_subjects"]
     clips = {store.clips[row].clip_id: (row, frames) for row, frames, _ in read_clips(store).as_numpy_iterator()}
@@ -208,10 +211,26 @@ def test_an_export_calibrates_on_training_clips_and_is_verified_on_held_out_ones
     np.testing.assert_array_equal(seen["calibration"], images[rows])
 
 
-def test_without_validation_subjects_the_training_clips_verify_and_it_is_said(made, tmp_path, capsys):
+def test_without_validation_subjects_some_training_subjects_verify_and_the_others_calibrate(
+    made, tmp_path, monkeypatch
+):
+    from affnet_tf.export import run as export_room
+
     assert affnet("train", made / "store", "--out", tmp_path / "run", *SETTINGS, "--quiet") == 0
-    answer = document(capsys, "export", tmp_path / "run", "--out", tmp_path / "bundle", "--recipe", "float32")
-    assert answer["recipes"]["float32"]["data"] == "12 training clips: nobody was held out"
+    seen = {}
+    real = export_room.export
+    monkeypatch.setattr(
+        export_room, "export", lambda *words, **options: (seen.update(images=words[3]), real(*words, **options))[1]
+    )
+    answer, (title, _, _) = export_room.export_run(tmp_path / "run", tmp_path / "bundle", ["float32"])
+    data = "4 training clips of 1 of 3 subjects, of whom the others calibrated; nobody was held out"
+    assert answer["recipes"]["float32"]["data"] == data
+    store = open_store(made / "store")
+    rows = [row for row, clip in enumerate(store.clips) if clip.subject != "sub02"]
+    motion = load_checkpoint(tmp_path / "run" / "model").config.motion
+    np.testing.assert_array_equal(seen["images"], motion_images(read_clips(store), motion, 32)[rows])
+    assert title.endswith(f"every file beside Keras, on {data}")
+    assert answer["notes"] == []
 
 
 def test_a_bare_checkpoint_needs_no_store_for_float32(made, tmp_path, fails, capsys):
@@ -231,7 +250,7 @@ def test_a_bare_checkpoint_needs_no_store_for_float32(made, tmp_path, fails, cap
         made / "store",
         "--force",
     )
-    assert answer["recipes"]["float32"]["data"] == "4 clips of validation subjects"
+    assert answer["recipes"]["float32"]["data"] == HELD_OUT
 
 
 def test_exports_that_cannot_be_made(made, tmp_path, fails):
@@ -340,6 +359,33 @@ def test_a_bundle_that_was_changed_is_refused(made, tmp_path, fails):
         lambda folder: other_answers(folder, image_probabilities=np.full_like(right.image_probabilities, np.nan))
     )
     assert "Received: nan" in line
+
+
+def test_what_recipe_json_must_say(made, tmp_path, fails):
+    clip = made / "people" / "Cropped" / "sub01" / "EP00"
+
+    def lines(change, *commands):
+        shutil.rmtree(tmp_path / "bundle", ignore_errors=True)
+        folder = shutil.copytree(made / "bundle", tmp_path / "bundle") / "float32"
+        document = json.loads((folder / "recipe.json").read_text())
+        (folder / "recipe.json").write_text(json.dumps(change(document)))
+        reseal(folder)
+        options = {"verify": (), "predict": ("--model", tmp_path / "bundle", "--detector", "none")}
+        paths = {"verify": tmp_path / "bundle", "predict": clip}
+        return [fails(command, paths[command], *options[command]) for command in commands or options]
+
+    for field in ("recipe", "labels", "motion", "frame_size", "input_size"):
+        for line in lines(lambda document, field=field: {k: v for k, v in document.items() if k != field}):
+            assert f"recipe.json' must have the field '{field}'. Received: none" in line
+    for line in lines(lambda document: {**document, "recipe": {"name": "float32"}}):
+        assert "must have the field 'recipe.max_delta'" in line
+    for line in lines(lambda document: {**document, "recipe": {**document["recipe"], "max_delta": None}}):
+        assert "must have a number as 'recipe.max_delta'. Received: None" in line
+    for line in lines(lambda document: [document]):
+        assert "must hold an object" in line
+    (line,) = lines(lambda document: {**document, "motion": {"weight": "bilen"}}, "predict")
+    assert "a field of motion must be one of" in line
+    assert "Received: 'weight'" in line
 
 
 # Bad input, before and during prepare
@@ -500,4 +546,10 @@ def test_an_out_that_is_a_file_is_refused(made, tmp_path, fails):
     clip = made / "people" / "Cropped" / "sub02" / "EP02"
     line = fails("predict", clip, "--model", made / "run", "--detector", "none", "--out", tmp_path / "file")
     assert "--out must be a folder" in line
+    line = fails("predict", clip, "--model", made / "run", "--detector", "none", "--out", tmp_path / "file" / "deep")
+    assert "--out must be a folder" in line
+    for force in ((), ("--force",)):
+        line = fails("export", made / "run", "--out", tmp_path / "file", "--recipe", "float32", *force)
+        assert "--out must be a folder" in line
+        assert "which is a file" in line
     assert (tmp_path / "file").read_text() == "mine"

@@ -8,7 +8,8 @@ import pytest
 import small_network as small
 
 from affnet_tf.errors import InputError
-from affnet_tf.export import bundle, convert, join, recipes, representative, verify
+from affnet_tf.export import bundle, convert, join, recipes, representative, run, verify
+from affnet_tf.inference.reverify import verify_bundle
 from affnet_tf.inference.runtime import TFLiteModel
 from affnet_tf.models.affectivenet import affectivenet, copy_weights
 
@@ -167,7 +168,7 @@ def test_each_broken_promise_is_named(exported, network):
     kernel, bias = turned.model.get_layer("logits").get_weights()
     turned.model.get_layer("logits").set_weights([-kernel, -bias])
     failures = verify.verify(integer_file, turned, shuffled, clips).failures
-    assert "label agreement 0.0%, bound 100%" in failures[0]
+    assert "classify: label agreement 0.0%, bound 100%" in failures
 
 
 def test_nan_and_custom_operators_fail(exported, network):
@@ -230,9 +231,76 @@ def test_bad_input_is_refused_and_leaves_nothing(network, tmp_path, options, mes
     assert list(tmp_path.iterdir()) == []
 
 
-def test_few_calibration_images_warn():
-    with pytest.warns(UserWarning, match="31 calibration images are few: 32"):
-        representative.representative_dataset(small.images(31, 32), 32, recipes.recipe("full_int8"))
+def test_few_calibration_images_are_noted():
+    note = "full_int8: calibrated on 31 images, which are few: 32 or more are better"
+    full_int8 = recipes.recipe("full_int8")
+    assert representative.calibration_notes(small.images(31, 32), full_int8) == (note,)
+    assert representative.calibration_notes(small.images(32, 32), full_int8) == ()
+    assert representative.calibration_notes(small.images(1, 32), recipes.recipe("float32")) == ()
+
+
+def test_the_images_that_verify_do_not_calibrate_and_a_note_on_few_travels_with_the_bundle(
+    network, tmp_path, monkeypatch
+):
+    seen = {}
+
+    def spy(checkpoint, recipe, calibration):
+        seen["calibration"] = calibration
+        return convert.convert_network(checkpoint, recipe, calibration)
+
+    monkeypatch.setattr(bundle, "convert_network", spy)
+    images = small.images(45, 32, seed=3)
+    made = bundle.export(network, tmp_path / "bundle", ["full_int8"], images)
+    verification = made.recipes["full_int8"].verification
+    assert verification["data"] == "clips made from 15 images left out of the calibration"
+    assert verification["signatures"]["classify"]["images"] == 15
+    np.testing.assert_array_equal(seen["calibration"], [each for i, each in enumerate(images) if i % 3 != 2])
+    assert made.notes == ("full_int8: calibrated on 30 images, which are few: 32 or more are better",)
+    assert bundle.read_bundle(tmp_path / "bundle").notes == made.notes
+
+
+@dataclasses.dataclass(frozen=True)
+class Of:
+    person: str
+
+
+def test_nobody_calibrates_and_verifies():
+    clips = [Of(f"casme2/{i % 4}") for i in range(12)]
+    calibrate, check, words = run.divide(clips, range(12), [])
+    assert (calibrate, check) == ([0, 2, 3, 4, 6, 7, 8, 10, 11], [1, 5, 9])
+    assert words.startswith("training clips of 1 of 4 subjects, of whom the others calibrated")
+    calibrate, check, words = run.divide(clips, [0, 1, 4], [2, 3])
+    assert (calibrate, check) == ([0, 1, 4], [2, 3])
+    calibrate, check, words = run.divide(clips, [1, 5, 9], [])
+    assert (calibrate, check) == ([1, 9], [5])
+    assert "the only subject" in words
+    calibrate, check, words = run.divide(clips, [3], [])
+    assert (calibrate, check) == ([3], [3])
+    assert words == "training clip, the only one, which calibrated too"
+
+
+def test_every_recipe_states_its_bounds_and_a_bundle_is_held_to_them_and_no_others(exported):
+    assert {each.name: (each.max_delta, each.min_agreement) for each in recipes.RECIPES} == {
+        "float32": (1e-5, 1.0),
+        "full_int8": (0.2, 0.98),
+    }
+    document, (_, columns, rows) = verify_bundle(exported.folder)
+    bounds = {(row[0], row[1]): row[columns.index("bound")] for row in rows}
+    for name, bound in (("float32", 1e-5), ("full_int8", 0.2)):
+        assert exported.recipes[name].verification["bounds"]["max_delta"] == bound
+        for signature in ("classify", "classify_clip"):
+            assert bounds[name, signature] == document["recipes"][name][signature]["bound"] == bound
+
+
+def test_a_wide_error_in_an_integer_file_fails_though_it_was_recorded(network, tmp_path, monkeypatch):
+    """All labels agree, yet a probability is off by more than the recipe allows."""
+    blunt = small.checkpoint(40)
+    kernel, bias = blunt.model.get_layer("logits").get_weights()
+    blunt.model.get_layer("logits").set_weights([kernel * 0.3, bias * 0.3])
+    monkeypatch.setattr(bundle, "convert_network", lambda checkpoint, *rest: convert.convert_network(blunt, *rest))
+    with pytest.raises(verify.VerificationError, match=r"full_int8.*max \|delta p\| 0\.\d+, bound 0\.2"):
+        bundle.export(network, tmp_path / "bundle", ["full_int8"], small.images(64, 32, seed=3))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_made_up_clips_show_the_images_that_they_are_made_from():

@@ -1,13 +1,25 @@
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from affnet_tf import files
 from affnet_tf.errors import InputError
-from affnet_tf.files import atomic_folder, atomic_write, numbered_images, read_json, write_json
+from affnet_tf.files import (
+    atomic_folder,
+    atomic_write,
+    check_folder,
+    numbered_images,
+    read_json,
+    restore,
+    write_json,
+)
 
 
 @pytest.fixture(params=[0o022, 0o077, 0o002])
@@ -109,6 +121,81 @@ def test_replace_takes_the_place_of_the_old_folder(tmp_path):
         assert os.listdir(tmp_path / "run") == ["old"]
     assert os.listdir(tmp_path / "run") == ["new"]
     assert os.listdir(tmp_path) == ["run"]
+
+
+# Replaces the folder argv[1], and is killed after step argv[2] of those that change names.
+_KILLED = """
+import os, shutil, signal, sys
+from affnet_tf import files
+done = 0
+def counted(step):
+    def call(*arguments, **options):
+        global done
+        if done == int(sys.argv[2]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        done += 1
+        return step(*arguments, **options)
+    return call
+files.os.replace = counted(os.replace)
+files.shutil.rmtree = counted(shutil.rmtree)
+files._exchange = counted(files._exchange) if sys.argv[3] == "exchange" else (lambda one, other: False)
+with files.atomic_folder(sys.argv[1], replace=True) as folder:
+    (folder / "new").touch()
+print("finished")
+"""
+
+
+@pytest.mark.parametrize("way", ["exchange", "two renames"])
+@pytest.mark.parametrize("step", range(4))
+def test_killed_at_any_moment_the_old_folder_or_the_new_one_is_there(tmp_path, way, step):
+    touch(tmp_path / "run", "old")
+    killed = subprocess.run(
+        [sys.executable, "-c", _KILLED, tmp_path / "run", str(step), way], capture_output=True, text=True
+    )
+    assert (killed.returncode == -signal.SIGKILL) != (killed.stdout == "finished\n"), killed.stderr
+    if way == "exchange" and files._exchange(touch(tmp_path / "a"), touch(tmp_path / "b")):
+        assert (tmp_path / "run").is_dir(), "with an exchange nothing needs to be restored"
+    restore(tmp_path / "run")
+    assert os.listdir(tmp_path / "run") in (["old"], ["new"])
+    with atomic_folder(tmp_path / "run", replace=True) as folder:
+        touch(folder, "newer")
+    assert os.listdir(tmp_path / "run") == ["newer"]
+
+
+def test_a_folder_moved_aside_is_brought_back_before_it_is_replaced(tmp_path):
+    touch(tmp_path / ".run.x1.old" / "run", "old")
+    with pytest.raises(InputError, match="must not exist yet"), atomic_folder(tmp_path / "run"):
+        pytest.fail("the block must not run")
+    assert os.listdir(tmp_path) == ["run"]
+    touch(tmp_path / ".run.x2.old" / "run", "older")
+    restore(tmp_path / "run")
+    assert os.listdir(tmp_path / "run") == ["old"], "what is there stays"
+
+
+def test_a_link_to_a_folder_is_replaced_and_what_it_points_to_stays(tmp_path):
+    touch(tmp_path / "there", "old")
+    (tmp_path / "run").symlink_to(tmp_path / "there")
+    with atomic_folder(tmp_path / "run", replace=True) as folder:
+        touch(folder, "new")
+    assert os.listdir(tmp_path / "run") == ["new"]
+    assert os.listdir(tmp_path / "there") == ["old"]
+    assert sorted(os.listdir(tmp_path)) == ["run", "there"]
+
+
+def test_a_file_where_a_folder_must_be(tmp_path):
+    touch(tmp_path, "file")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    check_folder(tmp_path)
+    check_folder(tmp_path / "new" / "deep")
+    for name, message in (
+        ("file", "--out must be a folder. Received: .*file', which is a file"),
+        ("file/deep", "--out must be a folder. Received: .*file/deep', where '.*file' is a file"),
+        ("nowhere", "--out must be a folder"),
+    ):
+        with pytest.raises(InputError, match=message):
+            check_folder(tmp_path / name, "--out")
+        with pytest.raises(InputError, match="must be a folder"), atomic_folder(tmp_path / name, replace=True):
+            pytest.fail("the block must not run")
 
 
 def test_json_round_trip(tmp_path):

@@ -14,7 +14,8 @@ from affnet_tf.imaging.faces import Face
 from affnet_tf.imaging.motion import affective_motion_image, clip_motion_image
 from affnet_tf.inference import predictor as predictors
 from affnet_tf.inference.picture import draw_prediction
-from affnet_tf.inference.predictor import Predictor, load_predictor, predict_path
+from affnet_tf.inference.predictor import Predictor, load_predictor
+from affnet_tf.inference.recording import predict_path
 from affnet_tf.models.checkpoint import save_checkpoint
 
 

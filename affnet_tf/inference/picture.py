@@ -8,7 +8,7 @@ import numpy as np
 
 from affnet_tf.errors import InputError
 from affnet_tf.files import atomic_write
-from affnet_tf.inference.predictor import PathPrediction
+from affnet_tf.inference.prediction import PathPrediction
 
 __all__ = ["draw_prediction"]
 

@@ -7,87 +7,19 @@ import os
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from affnet_tf.config import MotionConfig
+from affnet_tf.config import ExperimentConfig, MotionConfig
 from affnet_tf.errors import InputError
-from affnet_tf.files import IMAGE_SUFFIXES, write_json
+from affnet_tf.files import restore
+from affnet_tf.inference.prediction import Prediction
 from affnet_tf.inference.runtime import TFLiteModel, is_bundle
 
-__all__ = ["PathPrediction", "Prediction", "Predictor", "load_predictor", "predict_file", "predict_path"]
+__all__ = ["Predictor", "load_predictor"]
 
 # An exported graph keeps a float32 copy of all frames; beyond this many they are pooled outside, frame by frame.
 LONG_CLIP = 512
-# Micro-expressions last under 0.5 s; of a second or more, most is something else.
-LONG_SECONDS = 1.0
-SHOWN_FRAMES = 5
-PREDICTION_FILE, PICTURE_FILE = "prediction.json", "prediction.png"
-
-
-@dataclasses.dataclass(frozen=True)
-class Prediction:
-    """What a network says about a clip.
-
-    Attributes:
-        labels: name of each class.
-        probabilities: float32 (classes,), in the order of ``labels``.
-        motion_image: float32 (S, S, 3) in [0, 1], what the network saw.
-    """
-
-    labels: tuple[str, ...]
-    probabilities: np.ndarray
-    motion_image: np.ndarray
-
-    @property
-    def label(self) -> str:
-        """The most probable class."""
-        return self.labels[int(np.argmax(self.probabilities))]
-
-    @property
-    def confidence(self) -> float:
-        """Its probability."""
-        return float(np.max(self.probabilities))
-
-    def to_json(self) -> dict[str, Any]:
-        """Label, confidence and all probabilities; without the picture."""
-        probabilities = {label: float(p) for label, p in zip(self.labels, self.probabilities, strict=True)}
-        return {"label": self.label, "confidence": self.confidence, "probabilities": probabilities}
-
-
-@dataclasses.dataclass(frozen=True)
-class PathPrediction:
-    """What a network says about a file or a folder.
-
-    Attributes:
-        path: what was read.
-        prediction: the answer.
-        frames: number of frames that it rests on; 0 for a motion image.
-        start: number of the first of them, as the folder or the video counts; None for a motion image.
-        end: number of the last.
-        seconds: how long they last; None where the rate is unknown.
-        face_frame: number of the frame that gave the crop; None where no face was looked for.
-        shown: uint8 (N, F, F, 3), a few of the cropped frames, in order.
-        shown_numbers: their numbers.
-        notes: what the reader should know.
-    """
-
-    path: Path
-    prediction: Prediction
-    frames: int
-    start: int | None
-    end: int | None
-    seconds: float | None
-    face_frame: int | None
-    shown: np.ndarray
-    shown_numbers: tuple[int, ...]
-    notes: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything but the pictures."""
-        plain = {name: getattr(self, name) for name in ("frames", "start", "end", "seconds", "face_frame")}
-        return {"path": str(self.path), **self.prediction.to_json(), **plain, "notes": list(self.notes)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,6 +109,7 @@ def load_predictor(path: str | os.PathLike) -> Predictor:
         InputError: it is none of these, or it is damaged.
     """
     path = Path(path)
+    restore(path)
     for folder in (path, path / "model"):
         # By name, since to ask the checkpoint's own module would load Keras, which an exported file does without.
         if (folder / "model.weights.h5").is_file():
@@ -186,106 +119,6 @@ def load_predictor(path: str | os.PathLike) -> Predictor:
             f"a model must be a checkpoint, a run with a trained model, a bundle or a .tflite file. Received: {str(path)!r}"
         )
     return _from_tflite(path)
-
-
-def predict_path(
-    path: str | os.PathLike,
-    predictor: Predictor,
-    start: float | None = None,
-    end: float | None = None,
-    detector: Any = None,
-) -> PathPrediction:
-    """The expression in a video, in a folder of frames, or in the picture of a motion image.
-
-    The frames from ``start`` to ``end`` are one clip, with one crop: from the first frame that shows a face among the
-    first and some evenly spaced ones. They are read one at a time and kept at the size of the crop.
-
-    Args:
-        path: a video file, a folder of numbered images, or one image.
-        predictor: what answers.
-        start: first frame, inclusive: seconds of a video, the number of a frame in a folder. None: the first.
-        end: last frame, likewise.
-        detector: ``imaging.faces.FaceDetector``; None: the frames are face crops already.
-
-    Raises:
-        InputError: nothing readable, fewer than two frames, or no face.
-    """
-    from affnet_tf.imaging.frames import frame_numbers, frame_range, is_video, read_image, video_info
-    from affnet_tf.pipeline.crops import crop_source
-
-    path = Path(path)
-    if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
-        if start is not None or end is not None:
-            raise InputError(f"start and end must go with a video or a folder of frames. Received: image {str(path)!r}")
-        prediction = predictor.predict_motion_image(read_image(path))
-        nothing = np.empty((0, predictor.frame_size, predictor.frame_size, 3), np.uint8)
-        return PathPrediction(path, prediction, 0, None, None, None, None, nothing, (), ("read as one motion image",))
-    first, last = frame_range(path, start, end)
-    numbers = frame_numbers(path, first, last)
-    if len(numbers) < 2:
-        raise InputError(f"a clip must have at least 2 frames. Received: {str(path)!r} with {len(numbers)}")
-
-    crops, face_index = crop_source(path, first, last, predictor.frame_size, detector)
-    # A video may hold a few more or fewer frames than its header says.
-    numbers = [*numbers[: len(crops)], *(numbers[-1] + 1 + i for i in range(len(crops) - len(numbers)))]
-    face_frame = None if face_index is None else numbers[face_index]
-    fps = video_info(path).fps if is_video(path) else None
-    seconds = len(crops) / fps if fps else None
-    picked = sorted({round(i) for i in np.linspace(0, len(crops) - 1, SHOWN_FRAMES)})
-    notes = _notes(len(crops), seconds, face_frame, numbers[0], detector)
-    return PathPrediction(
-        path,
-        predictor.predict_clip(crops),
-        len(crops),
-        numbers[0],
-        numbers[-1],
-        seconds,
-        face_frame,
-        crops[picked],
-        tuple(numbers[i] for i in picked),
-        notes,
-    )
-
-
-def predict_file(
-    path: str | os.PathLike,
-    model: str | os.PathLike,
-    start: float | None = None,
-    end: float | None = None,
-    detector: str = "mtcnn",
-    out: str | os.PathLike | None = None,
-) -> tuple[dict[str, Any], tuple[str, tuple[str, ...], list[tuple[object, ...]]]]:
-    """``predict_path`` by the paths alone; ``out`` takes prediction.json and prediction.png.
-
-    Args:
-        path: as ``predict_path``.
-        model: as ``load_predictor``.
-        start: as ``predict_path``.
-        end: as ``predict_path``.
-        detector: a name of ``imaging.faces.DETECTORS``.
-        out: folder to write to; it is made if need be, and files of an earlier prediction are replaced.
-
-    Returns:
-        What prediction.json holds, and a table (title, columns, rows) of the labels, the most probable one first.
-
-    Raises:
-        InputError: as the two; an unknown detector; ``out`` is a file, or matplotlib, which draws, is not installed.
-    """
-    from affnet_tf.imaging.faces import face_detector
-
-    if out is not None and Path(out).exists() and not Path(out).is_dir():
-        raise InputError(f"--out must be a folder. Received: {str(out)!r}, which is a file")
-    finder = face_detector(detector)
-    result = predict_path(path, load_predictor(model), start, end, finder)
-    document = {"model": str(model), **result.to_json()}
-    if out is not None:
-        from affnet_tf.inference.picture import draw_prediction
-
-        draw_prediction(result, Path(out) / PICTURE_FILE)
-        write_json(Path(out) / PREDICTION_FILE, document)
-    rows = sorted(document["probabilities"].items(), key=lambda row: -row[1])
-    span = f", frames {result.start} to {result.end}" if result.frames else ""
-    return document, (f"{result.path.name}{span}", ("label", "probability"), rows)
 
 
 def _from_checkpoint(folder: Path) -> Predictor:
@@ -320,23 +153,5 @@ def _from_tflite(path: Path) -> Predictor:
     if model.frame_size is None:
         raise InputError(f"{str(model.path)!r} must have the signature 'classify_clip'. Received: 'classify' alone")
     labels = model.labels or tuple(f"class {i}" for i in range(model.classes))
-    motion = MotionConfig(**model.recipe["motion"]) if model.recipe else None
+    motion = ExperimentConfig.from_json({"motion": model.recipe["motion"]}).motion if model.recipe else None
     return Predictor("tflite", labels, model.input_size, model.frame_size, motion, model.classify, model.classify_clip)
-
-
-def _notes(count: int, seconds: float | None, face_frame: int | None, first: int, detector: Any) -> tuple[str, ...]:
-    notes = []
-    if seconds is not None and seconds > LONG_SECONDS:
-        notes.append(
-            f"the clip lasts {seconds:.1f} s; a micro-expression lasts under 0.5 s: give its --start and --end"
-        )
-    elif seconds is None and count > 200:
-        notes.append(
-            f"the clip has {count} frames, over 1 s even at 200 frames a second; a micro-expression lasts under 0.5 s: "
-            "give its --start and --end"
-        )
-    if face_frame is not None and face_frame != first:
-        notes.append(f"no face on frame {first}; the crop comes from frame {face_frame}")
-    if detector is None:
-        notes.append("no face was looked for: the frames are taken as face crops")
-    return tuple(notes)

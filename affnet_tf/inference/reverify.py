@@ -5,28 +5,27 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from affnet_tf.errors import InputError
-from affnet_tf.files import read_json
+from affnet_tf.files import restore
 from affnet_tf.inference.runtime import (
     CLASSIFY,
     CLASSIFY_CLIP,
     MODEL_FILE,
+    RECIPE_FILE,
     SUMS_FILE,
     VECTORS_FILE,
     VERIFY_FILE,
     TFLiteModel,
+    read_recipe,
 )
 
 __all__ = ["Vectors", "Worst", "compare", "file_sums", "verify_bundle"]
-
-# An 8-bit probability comes in steps of 1/256, and another processor may round one of them the other way.
-_STEPS = 2 / 256
 
 Table = tuple[str, tuple[str, ...], list[tuple[object, ...]]]
 
@@ -103,9 +102,9 @@ def file_sums(folder: Path) -> dict[str, str]:
 def verify_bundle(path: str | os.PathLike) -> tuple[dict[str, Any], Table]:
     """Check that a bundle is whole and answers here as it did where it was made.
 
-    Each file must have its recorded sum. Each signature must keep the recipe's bound of |probability - Keras'
-    probability|, or, where the recipe has none, the largest that was recorded and two steps of 8 bits. The label must be
-    Keras' own wherever Keras' lead over the second is more than twice that, for a smaller one can be lost in the bound.
+    Each file must have its recorded sum. Each signature must keep the bound of |probability - Keras' probability| that its
+    recipe states; nothing that was measured when the bundle was made loosens it. The label must be Keras' own wherever
+    Keras' lead over the second is more than twice that, for a smaller one can be lost in the bound.
 
     Args:
         path: a bundle, or the folder of one recipe.
@@ -117,6 +116,7 @@ def verify_bundle(path: str | os.PathLike) -> tuple[dict[str, Any], Table]:
         InputError: it is no bundle, or the first file, or signature of a recipe, that disagrees, and by how much.
     """
     path = Path(path)
+    restore(path)
     found, rows = {}, []
     for folder in _folders(path):
         _check_sums(folder)
@@ -148,7 +148,7 @@ def _check_sums(folder: Path) -> None:
     except (OSError, UnicodeDecodeError):
         raise InputError(f"a bundle must have the sums of its files. Received: no readable {str(sums)!r}") from None
     expected, actual = {name: digest for digest, _, name in lines}, file_sums(folder)
-    for name in sorted({*expected, *actual, MODEL_FILE, VERIFY_FILE, VECTORS_FILE}):
+    for name in sorted({*expected, *actual, MODEL_FILE, RECIPE_FILE, VERIFY_FILE, VECTORS_FILE}):
         if name not in expected or name not in actual:
             lacking = "no such file" if name not in actual else "a file that it does not list"
             raise InputError(f"{str(folder / name)!r} must be as {SUMS_FILE} lists it. Received: {lacking}")
@@ -160,12 +160,8 @@ def _check_sums(folder: Path) -> None:
 
 
 def _checked(folder: Path) -> Iterator[tuple[str, Worst, float]]:
-    model = TFLiteModel(folder)
-    verification = read_json(folder / VERIFY_FILE)
-    promised = model.recipe.get("recipe", {}).get("max_delta")
-    for signature, worst in compare(model, Vectors.load(folder / VECTORS_FILE)).items():
-        recorded = _recorded(verification, signature)
-        bound = recorded + _STEPS if promised is None else promised
+    bound = float(read_recipe(folder)["recipe"]["max_delta"])
+    for signature, worst in compare(TFLiteModel(folder), Vectors.load(folder / VECTORS_FILE)).items():
         name = f"recipe {folder.name!r}, signature {signature!r}"
         if not worst.max_delta <= bound:  # NaN too
             raise InputError(f"{name}: max |delta p| must be at most {bound:.2g}. Received: {worst.max_delta:.2g}")
@@ -174,10 +170,6 @@ def _checked(folder: Path) -> Iterator[tuple[str, Worst, float]]:
                 f"{name}: the label must be Keras'. Received: another, over a lead of {worst.overturned:.2g}"
             )
         yield signature, worst, bound
-
-
-def _recorded(verification: Mapping[str, Any], signature: str) -> float:
-    return max(verification[part][signature]["max_delta"] for part in ("signatures", "vectors"))
 
 
 def _worst(ask: Callable[[np.ndarray], np.ndarray], questions: np.ndarray, expected: np.ndarray) -> Worst:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from affnet_tf.errors import InputError, unknown
-from affnet_tf.files import read_json
+from affnet_tf.files import read_json, restore
 
 __all__ = [
     "CLASSIFY",
@@ -30,6 +30,7 @@ __all__ = [
     "VERIFY_FILE",
     "find_model",
     "is_bundle",
+    "read_recipe",
 ]
 
 # The names in every exported file and bundle: who writes them and who reads them take them from here.
@@ -39,6 +40,8 @@ MODEL_FILE, LABELS_FILE, RECIPE_FILE = "model.tflite", "labels.txt", "recipe.jso
 VERIFY_FILE, VECTORS_FILE, SUMS_FILE = "verify.json", "vectors.npz", "SHA256SUMS"
 
 _IDENTIFIER = b"TFL3"
+_RECIPE_FIELDS = {"recipe": dict, "labels": list, "motion": dict, "frame_size": int, "input_size": int}
+_BOUNDS = {"name": str, "max_delta": (int, float), "min_agreement": (int, float)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +100,8 @@ class TFLiteModel:
         frame_size: height and width F of the frames; None if the file has no ``classify_clip``.
 
     Raises:
-        InputError: no such file, not a TFLite file, without the signature ``classify``, or with labels that do not fit.
+        InputError: no such file, not a TFLite file, without the signature ``classify``, or with labels or a ``recipe.json``
+            beside it that do not fit.
     """
 
     def __init__(self, path: str | os.PathLike, threads: int = 1) -> None:
@@ -110,7 +114,7 @@ class TFLiteModel:
                 f"{str(self.path)!r} must have the signature {CLASSIFY!r}. "
                 f"Received: {', '.join(self.signatures) or 'none'}"
             )
-        self.recipe = read_json(self.path.with_name(RECIPE_FILE)) if self.path.with_name(RECIPE_FILE).exists() else {}
+        self.recipe = read_recipe(self.path.parent) if self.path.with_name(RECIPE_FILE).exists() else {}
         self.input_size = self._input(CLASSIFY).shape[1]
         self.frame_size = self._input(CLASSIFY_CLIP).shape[2] if CLASSIFY_CLIP in self.signatures else None
         self.classes = self.signatures[CLASSIFY].outputs[PROBABILITIES].shape[-1]
@@ -191,6 +195,7 @@ def find_model(path: str | os.PathLike) -> Path:
         InputError: there is none.
     """
     path = Path(path)
+    restore(path)
     if path.is_file():
         return path
     if (path / MODEL_FILE).is_file():
@@ -202,6 +207,30 @@ def find_model(path: str | os.PathLike) -> Path:
             f"Received: {str(path)!r}"
         )
     return next((file for file in found if file.parent.name == "float32"), found[0])
+
+
+def read_recipe(folder: str | os.PathLike) -> dict[str, Any]:
+    """What ``recipe.json`` in the folder of one recipe says.
+
+    Raises:
+        InputError: it is missing or is not JSON, or lacks a field or holds one of another type; the field is named.
+    """
+    path = Path(folder) / RECIPE_FILE
+    document = read_json(path)
+    _check_fields(path, document, _RECIPE_FIELDS)
+    _check_fields(path, document["recipe"], _BOUNDS, "recipe.")
+    return document
+
+
+def _check_fields(path: Path, document: Any, fields: Mapping[str, Any], prefix: str = "") -> None:
+    if not isinstance(document, dict):
+        raise InputError(f"{str(path)!r} must hold an object. Received: {document!r}")
+    for name, kind in fields.items():
+        if name not in document:
+            raise InputError(f"{str(path)!r} must have the field {prefix + name!r}. Received: none; export it again")
+        if not isinstance(document[name], kind) or isinstance(document[name], bool):
+            word = {dict: "an object", list: "a list", str: "a text", int: "an integer"}.get(kind, "a number")
+            raise InputError(f"{str(path)!r} must have {word} as {prefix + name!r}. Received: {document[name]!r}")
 
 
 def is_bundle(path: str | os.PathLike) -> bool:

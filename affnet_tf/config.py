@@ -223,6 +223,12 @@ class AugmentConfig:
         scale: zoom by a factor in [1 - scale, 1 + scale].
         flip: mirror left and right in half of the cases.
         gain: contrast of the finished motion image around its mean, by a factor in [1 - gain, 1 + gain], clipped to [0, 1].
+        speed: the clip runs faster or slower by a factor in [1 - speed, 1 + speed]; its frames are interpolated anew.
+        lighting: the light changes steadily over the clip, up to a factor in [1 - lighting, 1 + lighting] at its end. (Light
+            that is brighter or dimmer throughout would change nothing: the weights of the frames sum to 0, and scaling undoes
+            a factor.)
+        noise: standard deviation of Gaussian noise on the finished motion image, clipped to [0, 1].
+        mixup: alpha of the Beta distribution by which motion images are mixed in pairs, with their labels.
     """
 
     jitter: float = 0.1
@@ -232,6 +238,10 @@ class AugmentConfig:
     scale: float = 0.05
     flip: bool = True
     gain: float = 0.1
+    speed: float = 0.0
+    lighting: float = 0.0
+    noise: float = 0.0
+    mixup: float = 0.0
 
     def __post_init__(self) -> None:
         _check_types(self, "augment")
@@ -242,9 +252,14 @@ class AugmentConfig:
             ("rotate", 180.0),
             ("scale", 0.9),
             ("gain", 1),
+            ("speed", 0.9),
+            ("lighting", 0.9),
+            ("noise", 1),
         ):
             value = getattr(self, name)
             check(0 <= value <= limit, f"augment.{name}", f"lie in [0, {limit:g}]", value)
+        in_range = self.mixup == 0 or 0.01 <= self.mixup <= 10
+        check(in_range, "augment.mixup", "be 0 (none) or lie in [0.01, 10]", self.mixup)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -258,6 +273,8 @@ class TrainConfig:
         warmup: share of all steps spent in a linear warm-up.
         weight_decay: decoupled weight decay of AdamW; biases and batch normalisation are exempt.
         label_smoothing: mass moved from the true class to all classes.
+        focal_gamma: exponent of the focal loss, which weighs a clip the less the surer the network is; 0: cross-entropy.
+        ema: momentum of an exponential moving average of the weights, which is what is validated, kept and used; 0: none.
         class_weights: weigh clips by the inverse frequency of their class among the training clips.
         validation: share of the *training* subjects held out for validation; 0 keeps them all for training.
         patience: stop after so many epochs without a better validation loss and keep the best weights; 0: never stop.
@@ -271,6 +288,8 @@ class TrainConfig:
     warmup: float = 0.1
     weight_decay: float = 1e-2
     label_smoothing: float = 0.1
+    focal_gamma: float = 0.0
+    ema: float = 0.0
     class_weights: bool = True
     validation: float = 0.0
     patience: int = 0
@@ -287,6 +306,8 @@ class TrainConfig:
         check(0 <= self.warmup < 1, "train.warmup", "lie in [0, 1)", self.warmup)
         check(0 <= self.weight_decay < math.inf, "train.weight_decay", "be 0 or more", self.weight_decay)
         check(0 <= self.label_smoothing < 1, "train.label_smoothing", "lie in [0, 1)", self.label_smoothing)
+        check(0 <= self.focal_gamma <= 10, "train.focal_gamma", "lie in [0, 10]", self.focal_gamma)
+        check(0 <= self.ema < 1, "train.ema", "lie in [0, 1)", self.ema)
         check(0 <= self.validation < 1, "train.validation", "lie in [0, 1)", self.validation)
         check(self.patience >= 0, "train.patience", "be 0 or more", self.patience)
         check(

@@ -313,6 +313,70 @@ def test_mixed_float16_can_be_reset():
         keras.config.set_dtype_policy("float32")
 
 
+class Watching(keras.callbacks.Callback):
+    """Keeps the trainable weights after every step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[list[np.ndarray]] = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append([np.array(v) for v in self.model.trainable_variables])
+
+
+AVERAGED = replace(CONFIG, ema=0.8)
+
+
+@pytest.fixture(scope="module")
+def averaged():
+    trainer = Trainer(network(), AVERAGED, STEPS)
+    watching = Watching()
+    history = trainer.fit(batches, VALIDATION, callbacks=[watching])
+    return trainer, watching, history, weights(trainer.model)
+
+
+def test_the_average_of_the_weights_by_a_loop(averaged):
+    trainer, watching, history, _ = averaged
+    average = [value.astype(np.float64) for value in watching.seen[0]]
+    for values in watching.seen[1:]:
+        average = [0.8 * old + 0.2 * new for old, new in zip(average, values, strict=True)]
+    for ours, theirs in zip(trainer.model.trainable_variables, average, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    assert not equal(watching.seen[-1], [np.array(v) for v in trainer.model.trainable_variables])
+    loss = trainer.model.evaluate(*VALIDATION, batch_size=4, verbose=0, return_dict=True)["loss"]
+    assert history["val_loss"][-1] == pytest.approx(loss, rel=1e-5), "what is validated is what is kept"
+
+
+@pytest.mark.parametrize("killed", [1, 3])
+def test_averaging_outlives_an_interruption(averaged, tmp_path, killed):
+    trainer, _, history, final = averaged
+    trainer.reset()
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(batches, VALIDATION, state=tmp_path / "s.npz", callbacks=[Killed(killed)])
+    trainer.reset()
+    assert trainer.fit(batches, VALIDATION, state=tmp_path / "s.npz") == history
+    assert equal(weights(trainer.model), final)
+
+
+def test_the_best_epoch_of_averaged_weights():
+    """Validation and the choice of the epoch are those of the averages, not of the weights that go on being trained."""
+    trainer = Trainer(network(), replace(AVERAGED, epochs=6, patience=2, validation=0.2), STEPS)
+    history = trainer.fit(batches, VALIDATION, callbacks=[Planted(BIASES)])
+    loss = trainer.model.evaluate(*VALIDATION, batch_size=4, verbose=0, return_dict=True)["loss"]
+    assert min(history["val_loss"]) == pytest.approx(loss, rel=1e-5)
+
+
+def test_focal_loss_by_hand():
+    """Each class's share of a smoothed cross-entropy, times (1 - p) to the power of gamma; then weighted by clip."""
+    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3)])
+    trainer = Trainer(model, TrainConfig(epochs=1, batch_size=4, label_smoothing=0.3, focal_gamma=2.0), 1)
+    x, y, w = next(batches())
+    logits = np.array(model(x)).astype(np.float64)
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    losses = -((0.7 * y + 0.3 / 3) * (1 - p) ** 2 * np.log(p)).sum(axis=1)
+    assert trainer.fit(batches)["loss"][0] == pytest.approx((losses * w).mean(), rel=1e-4)
+
+
 def test_balanced_weights_by_hand():
     """6 clips, 3 classes: 4, 1 and 1 of them; 6 / (3 * 4) = 0.5, 6 / (3 * 1) = 2."""
     np.testing.assert_allclose(balanced_weights([0, 0, 0, 0, 1, 2], 3), [0.5, 2, 2])

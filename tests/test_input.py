@@ -8,10 +8,12 @@ from forged import SIZE, forge_clips
 
 from affnet_tf.config import AugmentConfig, ExperimentConfig, ModelConfig, MotionConfig, TrainConfig, replace
 from affnet_tf.errors import InputError
+from affnet_tf.imaging.flow import optical_flow
 from affnet_tf.imaging.motion import weights
 from affnet_tf.pipeline import warp as changes
 from affnet_tf.pipeline.crops import CropConfig
 from affnet_tf.pipeline.input import motion_images, training_batches
+from affnet_tf.pipeline.mixup import mixup
 from affnet_tf.pipeline.prepare import prepare
 from affnet_tf.pipeline.reading import ClipReader, read_clips
 from affnet_tf.pipeline.store import open_store
@@ -164,7 +166,7 @@ def motion(side: int = 16, seed: int = 0) -> np.ndarray:
 
 # The draws are uniform in [0, 1): angle, zoom, x shift, y shift (each 0.5 for none), mirror below 0.5.
 def draws(angle=0.5, zoom=0.5, x=0.5, y=0.5, mirror=0.9) -> tf.Tensor:
-    return tf.constant([angle, zoom, x, y, mirror, 0.5, 0.5, 0.5])
+    return tf.constant([angle, zoom, x, y, mirror, *[0.5] * 5])
 
 
 def warp(image: np.ndarray, size: int, random: tf.Tensor, **augment) -> np.ndarray:
@@ -226,7 +228,7 @@ def test_pooling_then_warping_is_warping_each_frame_then_pooling(frames):
 
 
 def sample(frames: np.ndarray, step: int, **augment) -> np.ndarray:
-    random = tf.random.stateless_uniform([8], seed=[5, step])
+    random = changes.draw(5, tf.constant(step, tf.int64))
     return changes.sample(tf.constant(frames), replace(NONE, **augment), random, tf.constant(step, tf.int64), 5).numpy()
 
 
@@ -261,9 +263,122 @@ def test_drop_leaves_out_its_share_but_never_the_ends():
 @pytest.mark.parametrize(("draw", "factor"), [(0.0, 0.8), (0.5, 1.0), (1.0, 1.2)])
 def test_gain_changes_contrast_around_the_mean(draw, factor):
     image = np.random.default_rng(0).random((6, 6, 3)).astype(np.float32)
-    random = tf.constant([0.5] * 7 + [draw])
-    result = changes.gain(tf.constant(image), replace(NONE, gain=0.2), random).numpy()
+    random = tf.constant([0.5] * 7 + [draw, 0.5, 0.5])
+    result = changes.finish(tf.constant(image), replace(NONE, gain=0.2), random, 0, tf.constant(0, tf.int64)).numpy()
     np.testing.assert_allclose(result, np.clip((image - image.mean()) * factor + image.mean(), 0, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("length", [2, 7, 40])
+def test_speed_interpolates_the_clip_anew(length):
+    """Frames that grow steadily stay a straight line from the first to the last, of as many frames as the speed says."""
+    ramp = 3.0 * np.arange(length, dtype=np.float32)[:, None, None, None]
+    counts = set()
+    for step in range(40):
+        values = sample(ramp, step, speed=0.5)[:, 0, 0, 0]
+        np.testing.assert_allclose(values, np.linspace(0, 3.0 * (length - 1), len(values)), atol=1e-3)
+        factor = 0.5 + float(changes.draw(5, tf.constant(step, tf.int64))[8])
+        assert len(values) == max(2, np.round(np.float32(length) / np.float32(factor)))
+        counts.add(len(values))
+    assert length == 2 or len(counts) > 3
+    curve = np.float32([0, 10, 0])[:, None, None, None]
+    steps = [step for step in range(99) if len(sample(curve, step, speed=0.5)) == 5]
+    np.testing.assert_allclose(sample(curve, steps[0], speed=0.5)[:, 0, 0, 0], [0, 5, 10, 5, 0])
+
+
+def test_lighting_changes_steadily_and_leaves_the_first_frame():
+    frames = np.random.default_rng(0).uniform(1, 255, (5, 4, 4, 3)).astype(np.float32)
+    factors = []
+    for step in range(50):
+        ratio = sample(frames, step, lighting=0.2) / frames
+        np.testing.assert_allclose(ratio, np.broadcast_to(ratio[:, :1, :1, :1], ratio.shape), rtol=1e-5)
+        np.testing.assert_allclose(ratio[:, 0, 0, 0], 1 + (ratio[-1, 0, 0, 0] - 1) * np.arange(5) / 4, rtol=1e-5)
+        factors.append(ratio[-1, 0, 0, 0])
+    assert 0.8 <= min(factors) < 0.85
+    assert 1.15 < max(factors) <= 1.2
+
+
+def test_light_that_does_not_change_over_the_clip_changes_nothing(frames):
+    """Why there is no augmentation of brightness: it is taken out by pooling and scaling."""
+    clip = frames[0].astype(np.float64)
+    np.testing.assert_allclose(picture(1.3 * clip + 20, SIZE), picture(clip, SIZE), atol=1e-9)
+
+
+def test_a_ready_made_image_has_no_speed_and_no_lighting():
+    image = np.full((1, 4, 4, 3), 200, np.uint8)
+    for step in range(5):
+        np.testing.assert_array_equal(sample(image, step, speed=0.9, lighting=0.9, jitter=0.4, drop=0.9), image)
+
+
+def test_noise():
+    image = np.full((64, 64, 3), 0.5, np.float32)
+    noisy = [
+        changes.finish(image, replace(NONE, noise=0.1), draws(), 0, tf.constant(step, tf.int64)).numpy()
+        for step in (0, 0, 1)
+    ]
+    np.testing.assert_array_equal(noisy[0], noisy[1])
+    assert not np.array_equal(noisy[0], noisy[2])
+    assert noisy[0].mean() == pytest.approx(0.5, abs=0.003)
+    assert noisy[0].std() == pytest.approx(0.1, rel=0.03)
+    loud = changes.finish(image, replace(NONE, noise=1.0), draws(), 0, tf.constant(0, tf.int64)).numpy()
+    assert loud.min() == 0
+    assert loud.max() == 1
+
+
+@pytest.mark.parametrize("change", [{"speed": 0.3}, {"lighting": 0.3}, {"noise": 0.1}, {"mixup": 0.4}])
+def test_every_change_is_decided_by_the_seed_and_can_be_gone_on_with(reader, change):
+    config = replace(PLAIN, augment=replace(NONE, **change))
+    first = take(5, reader, config)
+    assert not same(first, take(5, reader, PLAIN)), "it must change something"
+    assert same(first[2:], take(3, reader, config, skip=2))
+
+
+def test_the_loss_of_a_mixture_is_the_mixture_of_the_losses():
+    """Weighted and smoothed cross-entropy, by hand, in float64."""
+    rng = np.random.default_rng(0)
+    images = rng.random((8, 4, 4, 3)).astype(np.float32)
+    labels = np.eye(3, dtype=np.float32)[rng.integers(0, 3, 8)]
+    weighing = rng.uniform(0.2, 3, 8).astype(np.float32)
+    mixed, label, weight = (each.numpy() for each in mixup(images, labels, weighing, 0.7, 3, tf.constant(5, tf.int64)))
+    log = np.log(rng.dirichlet(np.ones(3), 8))
+
+    def losses(target, w):
+        return -w * ((0.9 * target + 0.1 / 3) * log).sum(axis=1)
+
+    i, j = images.reshape(8, -1), np.roll(images, -1, 0).reshape(8, -1)
+    share = ((mixed.reshape(8, -1) - j) * (i - j)).sum(1) / ((i - j) ** 2).sum(1)
+    assert 0 <= share.min() < 0.5 < share.max() <= 1
+    np.testing.assert_allclose(mixed.reshape(8, -1), share[:, None] * i + (1 - share[:, None]) * j, atol=1e-5)
+    expected = share * losses(labels, weighing) + (1 - share) * losses(np.roll(labels, -1, 0), np.roll(weighing, -1))
+    np.testing.assert_allclose(losses(label, weight), expected, rtol=1e-4)
+    np.testing.assert_allclose(label.sum(axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("alpha", [0.01, 0.2, 1.0, 5.0])
+def test_shares_of_mixtures_follow_the_beta_distribution(alpha):
+    """Its variance is 1 / (4 (2 alpha + 1)); labels of two classes in turn show the shares."""
+    labels = np.eye(2, dtype=np.float32)[np.arange(4000) % 2]
+    _, label, _ = mixup(tf.zeros((4000, 1, 1, 3)), labels, tf.ones(4000), alpha, 0, tf.constant(0, tf.int64))
+    share = label.numpy()[np.arange(4000), np.arange(4000) % 2]
+    assert np.isfinite(share).all()
+    assert share.mean() == pytest.approx(0.5, abs=0.03)
+    assert share.var() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.06)
+
+
+def test_a_mirrored_flow_is_the_flow_of_mirrored_frames():
+    """u changes its sign, v does not: against optical flow computed from the mirrored frames."""
+    rng = np.random.default_rng(0)
+    first = cv2.GaussianBlur(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8), (0, 0), 2)
+    first = cv2.normalize(first, None, 0, 255, cv2.NORM_MINMAX)
+    y, x = np.mgrid[0:64, 0:64].astype(np.float32)
+    second = cv2.remap(first, x - 1.5 * np.sin(y / 20), y - 1.0, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+    ours = changes.warp(
+        tf.constant(optical_flow(first, second)), 64, replace(NONE, flip=True), draws(mirror=0.1), vectors=True
+    ).numpy()
+    theirs = optical_flow(np.ascontiguousarray(first[:, ::-1]), np.ascontiguousarray(second[:, ::-1]))
+    inside = np.s_[8:-8, 8:-8, :2]
+    assert np.abs(theirs[inside]).mean() > 0.5
+    assert np.abs(ours[inside] - theirs[inside]).mean() < 0.1
 
 
 def test_a_still_clip_stays_finite(tmp_path):

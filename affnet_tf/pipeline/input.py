@@ -13,10 +13,11 @@ import tensorflow as tf
 
 from affnet_tf.config import ExperimentConfig, MotionConfig
 from affnet_tf.errors import InputError
+from affnet_tf.pipeline.mixup import mixup
 from affnet_tf.pipeline.pool import scaled, signed_motion
 from affnet_tf.pipeline.reading import ClipReader, read_clips
 from affnet_tf.pipeline.store import Store
-from affnet_tf.pipeline.warp import draw, gain, resize, sample, warp
+from affnet_tf.pipeline.warp import draw, finish, resize, sample, warp
 
 __all__ = ["check_representation", "load", "motion_images", "read_clips", "training_batches"]
 
@@ -67,7 +68,8 @@ def training_batches(
         skip: number of batches that an interrupted run has consumed already.
 
     Returns:
-        Batches of (motion images float32 (B, S, S, 3) in [0, 1], one-hot labels float32 (B, classes), weights float32 (B,)).
+        Batches of (motion images float32 (B, S, S, 3) in [0, 1], labels float32 (B, classes), one-hot unless clips are mixed,
+        weights float32 (B,)).
 
     Raises:
         InputError: ``labels`` is empty.
@@ -90,11 +92,15 @@ def training_batches(
         else:
             signed, ready = look_up(row)
         warped = warp(signed, size, augment, random, vectors=motion.representation == "flow")
-        image = gain(scaled(warped, ready, motion), augment, random)
+        image = finish(scaled(warped, ready, motion), augment, random, seed, step)
         return image, tf.one_hot(label_of.lookup(row), classes), weight_of.lookup(row)
 
     batches = picks.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return batches.batch(config.train.batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    batches = batches.batch(config.train.batch_size, drop_remainder=True)
+    if augment.mixup:
+        numbered = tf.data.Dataset.zip(tf.data.Dataset.counter(start=skip), batches)
+        batches = numbered.map(lambda number, batch: mixup(*batch, augment.mixup, seed, number))
+    return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def motion_images(
@@ -125,7 +131,9 @@ def motion_images(
 
 
 def _temporal(config: ExperimentConfig) -> bool:
-    return config.motion.representation == "motion" and bool(config.augment.jitter or config.augment.drop)
+    augment = config.augment
+    changed = augment.jitter or augment.drop or augment.speed or augment.lighting
+    return config.motion.representation == "motion" and bool(changed)
 
 
 def _table(values: Mapping[int, float], dtype: tf.DType, default: float) -> tf.lookup.StaticHashTable:

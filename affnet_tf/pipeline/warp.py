@@ -1,4 +1,4 @@
-"""Random changes of a training clip, in the graph: which frames are pooled, and how the pooled image is moved."""
+"""Random changes of a training clip, in the graph: what is pooled, how the pooled image is moved, how it is finished."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ import tensorflow as tf
 
 from affnet_tf.config import AugmentConfig
 
-__all__ = ["draw", "gain", "resize", "sample", "warp"]
+__all__ = ["draw", "finish", "resize", "sample", "warp"]
 
 # The places of the uniform draws of one example.
-ANGLE, ZOOM, SHIFT_X, SHIFT_Y, MIRROR, TRIM_START, TRIM_END, GAIN = range(8)
+ANGLE, ZOOM, SHIFT_X, SHIFT_Y, MIRROR, TRIM_START, TRIM_END, GAIN, SPEED, LIGHT = range(10)
 
 
 def draw(seed: int, step: tf.Tensor) -> tf.Tensor:
-    """The random numbers of one example, float32 (8,) in [0, 1): a function of the seed and the example's number."""
-    return tf.random.stateless_uniform([8], seed=_seed(seed, step))
+    """The random numbers of one example, float32 (10,) in [0, 1): a function of the seed and the example's number."""
+    # In two draws, so that a seed gives what it gave when there were eight.
+    first = tf.random.stateless_uniform([8], seed=_seed(seed, step))
+    return tf.concat([first, tf.random.stateless_uniform([2], seed=_seed(seed, step) + 2**32)], axis=0)
 
 
 def sample(frames: tf.Tensor, augment: AugmentConfig, random: tf.Tensor, seed: int, step: tf.Tensor) -> tf.Tensor:
-    """Move onset and offset inwards and leave frames out; at least two remain.
+    """Move onset and offset inwards, leave frames out, change the speed and the light; at least two frames remain.
 
     Args:
         frames: (T, H, W, 3); a single frame, which is a ready-made motion image, is left alone.
@@ -27,6 +29,9 @@ def sample(frames: tf.Tensor, augment: AugmentConfig, random: tf.Tensor, seed: i
         random: what ``draw`` gave.
         seed: as for ``draw``.
         step: as for ``draw``.
+
+    Returns:
+        (T', H, W, 3); uint8, or float32 if speed or light change.
     """
     length = tf.shape(frames)[0]
     share = augment.jitter * tf.cast(length, tf.float32)
@@ -35,7 +40,15 @@ def sample(frames: tf.Tensor, augment: AugmentConfig, random: tf.Tensor, seed: i
     number = tf.range(length)
     draws = tf.random.stateless_uniform([length], seed=_seed(seed, step) + 2**31)
     kept = (draws >= augment.drop) | (number == first) | (number == last)
-    return tf.boolean_mask(frames, kept & (number >= first) & (number <= last))
+    frames = tf.boolean_mask(frames, kept & (number >= first) & (number <= last))
+    if augment.speed:
+        frames = _resample(frames, 1.0 + (2.0 * random[SPEED] - 1.0) * augment.speed)
+    if augment.lighting:
+        steps = tf.range(tf.shape(frames)[0])
+        time = tf.cast(steps, tf.float32) / tf.cast(tf.maximum(steps[-1], 1), tf.float32)
+        ramp = 1.0 + (2.0 * random[LIGHT] - 1.0) * augment.lighting * time
+        frames = tf.cast(frames, tf.float32) * ramp[:, None, None, None]
+    return frames
 
 
 def resize(motion: tf.Tensor, size: int) -> tf.Tensor:
@@ -86,13 +99,36 @@ def warp(motion: tf.Tensor, size: int, augment: AugmentConfig, random: tf.Tensor
     return tf.stack([(u * cos + v * sin) * mirror, v * cos - u * sin, strain], axis=-1)
 
 
-def gain(image: tf.Tensor, augment: AugmentConfig, random: tf.Tensor) -> tf.Tensor:
-    """Change the contrast of a finished image around its mean, clipped to [0, 1]."""
-    if not augment.gain:
-        return image
-    mean = tf.reduce_mean(image)
-    factor = 1.0 + (2.0 * random[GAIN] - 1.0) * augment.gain
-    return tf.clip_by_value((image - mean) * factor + mean, 0.0, 1.0)
+def finish(image: tf.Tensor, augment: AugmentConfig, random: tf.Tensor, seed: int, step: tf.Tensor) -> tf.Tensor:
+    """Change the contrast of a finished image around its mean and add noise, clipped to [0, 1].
+
+    Args:
+        image: float32 (S, S, 3) in [0, 1].
+        augment: how much.
+        random: what ``draw`` gave.
+        seed: as for ``draw``.
+        step: as for ``draw``.
+    """
+    if augment.gain:
+        mean = tf.reduce_mean(image)
+        factor = 1.0 + (2.0 * random[GAIN] - 1.0) * augment.gain
+        image = tf.clip_by_value((image - mean) * factor + mean, 0.0, 1.0)
+    if augment.noise:
+        noise = tf.random.stateless_normal(tf.shape(image), seed=_seed(seed, step) + 3 * 2**31)
+        image = tf.clip_by_value(image + augment.noise * noise, 0.0, 1.0)
+    return image
+
+
+def _resample(frames: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """The clip as a camera sees it while it runs ``factor`` times as fast: as many frames fewer, from first to last."""
+    length = tf.shape(frames)[0]
+    count = tf.cast(tf.round(tf.cast(length, tf.float32) / factor), tf.int32)
+    count = tf.where(length == 1, 1, tf.maximum(count, 2))
+    place = tf.linspace(0.0, tf.cast(length - 1, tf.float32), count)
+    low = tf.cast(tf.floor(place), tf.int32)
+    share = (place - tf.cast(low, tf.float32))[:, None, None, None]
+    before, after = (tf.cast(tf.gather(frames, tf.minimum(i, length - 1)), tf.float32) for i in (low, low + 1))
+    return before * (1.0 - share) + after * share
 
 
 def _seed(seed: int, step: tf.Tensor) -> tf.Tensor:

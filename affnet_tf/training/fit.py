@@ -44,11 +44,12 @@ class Trainer:
         self.config = config
         self.steps_per_epoch = steps_per_epoch
         self._schedule = _schedule(config, steps_per_epoch)
-        optimizer = keras.optimizers.AdamW(self._schedule, weight_decay=config.weight_decay)
+        average = {"use_ema": True, "ema_momentum": config.ema} if config.ema else {}
+        optimizer = keras.optimizers.AdamW(self._schedule, weight_decay=config.weight_decay, **average)
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         model.compile(
             optimizer=optimizer,
-            loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing),
+            loss=_loss(config),
             weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
             jit_compile=jit_compile,
         )
@@ -88,9 +89,12 @@ class Trainer:
         Raises:
             InputError: the state file is damaged or another network's, or a loss is not finite any more.
         """
-        keeper = _State(state, self._variables(), self.config.patience)
+        averages = _Averages(self.model)
+        keeper = _State(state, self._variables(), self.config.patience, averages)
         done = keeper.load()
         extra: list[keras.callbacks.Callback] = [FiniteLoss(self._schedule, self.steps_per_epoch), keeper, *callbacks]
+        if self.config.ema:
+            extra.append(averages)
         if progress is not None:
             extra.append(EpochProgress(progress, self.config.epochs))
         if log_dir is not None:
@@ -107,6 +111,7 @@ class Trainer:
                 callbacks=extra,
                 verbose=0,
             )
+        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)  # the averages, if there are any
         keeper.restore_best()
         return keeper.history
 
@@ -127,6 +132,14 @@ def balanced_weights(labels: Iterable[int], classes: int) -> np.ndarray:
     counts = np.bincount(np.asarray(list(labels), dtype=int), minlength=classes)
     present = counts > 0
     return np.divide(counts.sum(), counts * present.sum(), out=np.zeros(classes), where=present).astype(np.float32)
+
+
+def _loss(config: TrainConfig) -> keras.losses.Loss:
+    options = {"from_logits": True, "label_smoothing": config.label_smoothing}
+    if not config.focal_gamma:
+        return keras.losses.CategoricalCrossentropy(**options)
+    # Classes are balanced by the weights of the clips; alpha would do it twice.
+    return keras.losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=config.focal_gamma, **options)
 
 
 def _schedule(config: TrainConfig, steps_per_epoch: int) -> keras.optimizers.schedules.LearningRateSchedule:
@@ -150,6 +163,32 @@ def _assign(variables: Iterable[keras.Variable], values: Iterable[np.ndarray]) -
         variable.assign(value)
 
 
+class _Averages(keras.callbacks.Callback):
+    """Puts the moving averages of the weights in their place while the network is validated.
+
+    Batch normalisation's statistics are averages already, and stay as they are.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        super().__init__()
+        self._network = model
+        self._own: list[np.ndarray] = []
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._own = _values(self._network.trainable_variables)
+        self._network.optimizer.finalize_variable_values(self._network.trainable_variables)
+
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        _assign(self._network.trainable_variables, self._own)
+
+    def values(self, variables: Iterable[keras.Variable]) -> list[np.ndarray]:
+        """The values of the variables, with the averages for those that have one."""
+        self.on_test_begin()
+        values = _values(variables)
+        self.on_test_end()
+        return values
+
+
 @dataclasses.dataclass
 class _Progress:
     """What ``_State`` saves beside the variables."""
@@ -162,13 +201,16 @@ class _Progress:
 class _State(keras.callbacks.Callback):
     """Keeps the history, the best weights by validation loss, and after each epoch all of it in a file."""
 
-    def __init__(self, path: str | os.PathLike | None, variables: list[keras.Variable], patience: int) -> None:
+    def __init__(
+        self, path: str | os.PathLike | None, variables: list[keras.Variable], patience: int, averages: _Averages
+    ) -> None:
         super().__init__()
         self.history: History = {}
         self.stopped = False
         self._path = None if path is None else Path(path)
         self._variables = variables
         self._patience = patience
+        self._averages = averages
         self._progress = _Progress()
         self._best: list[np.ndarray] | None = None
 
@@ -201,7 +243,7 @@ class _State(keras.callbacks.Callback):
         loss = (logs or {}).get("val_loss")
         if self._patience and loss is not None and loss < self._progress.best:
             self._progress.best, self._progress.best_epoch = float(loss), epoch
-            self._best = _values(self._variables)
+            self._best = self._averages.values(self._variables)
         if self._path is not None:
             self._save()
         if self._out_of_patience():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from affnet_tf.datasets.synthetic.actions import ACTION_UNITS, action_field
 from affnet_tf.datasets.synthetic.camera import Truth, render_clip
+from affnet_tf.datasets.synthetic.composite import COMPOSITE, Part, write_composite
 from affnet_tf.datasets.synthetic.difficulty import Difficulty
 from affnet_tf.datasets.synthetic.entries import Entry
 from affnet_tf.datasets.synthetic.face import Person, invent
@@ -18,6 +19,7 @@ from affnet_tf.datasets.synthetic.writing import write_synthetic
 
 __all__ = [
     "ACTION_UNITS",
+    "COMPOSITE",
     "LAYOUTS",
     "PROTOTYPES",
     "Difficulty",
@@ -25,6 +27,7 @@ __all__ = [
     "Form",
     "Layout",
     "Nuisances",
+    "Part",
     "Performance",
     "Person",
     "Take",
@@ -39,5 +42,6 @@ __all__ = [
     "plan",
     "rehearse",
     "render_clip",
+    "write_composite",
     "write_synthetic",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -58,21 +59,27 @@ def render_clip(
     *,
     fps: float = 200.0,
     grey: bool = False,
+    only: Sequence[int] | None = None,
 ) -> tuple[np.ndarray, Truth]:
     """Render one clip. A pure function: the same arguments give the same bytes.
 
+    Args:
+        only: indices of the frames to render, in ascending order; None: all. A frame does not depend on the others.
+
     Returns:
-        Frames, uint8 (T, height, width, 3) RGB, the three channels equal if ``grey``; and the truth about them.
+        Frames, uint8 (T, height, width, 3) RGB, the three channels equal if ``grey``; and the truth about the clip, whose
+        indices count all frames.
     """
     onset, apex, offset, count = timing(performance, fps)
+    wanted = range(count) if only is None else only
     time = (np.arange(count) - onset) / (offset - onset)
     courses, fields = _movement(person, performance, view, time)
     still = portrait(person, view)
     seconds = (np.arange(count) - onset) / fps
     stray = nuisances.stray(view)
     x, y = np.meshgrid(np.arange(view.width, dtype=np.float32), np.arange(view.height, dtype=np.float32))
-    frames = np.empty((count, view.height, view.width, 3), np.uint8)
-    for t in range(count):
+    frames = np.empty((len(wanted), view.height, view.width, 3), np.uint8)
+    for place, t in enumerate(wanted):
         field = np.zeros((view.height, view.width, 3), np.float32)
         for course, part in zip(courses, fields, strict=True):
             if course[t]:
@@ -83,7 +90,7 @@ def render_clip(
         frame = nuisances.develop(frame, view, t, seconds[t])
         if grey:
             frame = np.repeat((frame @ np.array([0.299, 0.587, 0.114], np.float32))[..., None], 3, -1)
-        frames[t] = np.clip(frame, 0, 255) + np.float32(0.5)
+        frames[place] = np.clip(frame, 0, 255) + np.float32(0.5)
     at_apex = np.zeros((view.height, view.width, 3), np.float32)
     for course, part in zip(courses, fields, strict=True):
         at_apex += np.float32(course[apex]) * part

@@ -9,6 +9,7 @@ from affnet_tf.errors import InputError
 __all__ = ["Difficulty"]
 
 MOST = 10.0
+SHARES = ("ambiguity", "apex_error")  # these are parts of a whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Difficulty:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value, most = getattr(self, field.name), 1.0 if field.name in ("ambiguity", "apex_error") else MOST
+            value, most = getattr(self, field.name), 1.0 if field.name in SHARES else MOST
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
                 raise InputError(f"difficulty: {field.name} must lie in [0, {most:g}]. Received: {value!r}")
 
@@ -49,3 +50,17 @@ class Difficulty:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MOST:
             raise InputError(f"difficulty must lie in [0, {MOST:g}]. Received: {value!r}")
         return cls(expression=value, style=value, recording=value, blinks=value)
+
+    def times(self, factor: float) -> Difficulty:
+        """Every cause ``factor`` times as strong, up to its bound.
+
+        Raises:
+            InputError: the factor does not lie in [0, 10].
+        """
+        Difficulty.of(factor)
+        bounds = {field.name: 1.0 if field.name in SHARES else MOST for field in dataclasses.fields(self)}
+        return Difficulty(**{name: min(factor * getattr(self, name), most) for name, most in bounds.items()})
+
+    def told(self) -> str:
+        """The causes in words: ``difficulty expression 1, style 1, …``."""
+        return "difficulty " + ", ".join(f"{name} {value:g}" for name, value in dataclasses.asdict(self).items())

@@ -26,7 +26,7 @@ def _samm_quirks(entries: Sequence[Entry]) -> list[Entry]:
             made[index] = entry.typed(Subject=entry.subject, **{"Offset Frame": f"{entry.offset} "})
         elif index % 6 == 5:
             made[index] = dataclasses.replace(entry, action_units=f"{entry.action_units}B")
-        if index % 16 == 6:
+        if index % 80 == 6:
             made[index] = dataclasses.replace(entry, apex=None).typed(**{"Apex Frame": "-"})
     return made
 

@@ -16,7 +16,7 @@ from affnet_tf.datasets.synthetic.layout import Layout
 from affnet_tf.datasets.synthetic.takes import Purpose, Take, entropy, rehearse
 from affnet_tf.errors import InputError, unknown
 
-__all__ = ["annotate", "plan"]
+__all__ = ["annotate", "plan", "shown_as"]
 
 
 def plan(seed: int, layout: Layout, subjects: int, clips: int, labels: Sequence[str] | None = None) -> list[Take]:
@@ -51,7 +51,7 @@ def plan(seed: int, layout: Layout, subjects: int, clips: int, labels: Sequence[
         for clip, which in enumerate(rng.permutation(len(words))):
             episode = int(episodes[clip])
             seen[episode] += 1
-            start, emotion = int(rng.integers(*layout.starts)), _shown(layout, seed, person, clip, words[which])
+            start, emotion = int(rng.integers(*layout.starts)), shown_as(layout, seed, person, clip, words[which])
             takes.append(Take(person, clip, emotion, words[which], place, episode, seen[episode], start, kinds[which]))
     return sorted(takes, key=lambda take: (take.place, take.episode, take.occurrence))
 
@@ -85,14 +85,15 @@ def annotate(
     return list(zip((take for take, _ in named), layout.quirks(entries), strict=True))
 
 
+def shown_as(layout: Layout, seed: int, person: int, clip: int, word: str) -> str:
+    """What a person shows in a clip that the dataset files under ``word``: one of the emotions that it stands for."""
+    ways = layout.shown.get(word, (word,))
+    return ways[int(np.random.default_rng(entropy(seed, Purpose.WORDS, person, clip)).integers(len(ways)))]
+
+
 def _word(classes: Sequence[Sequence[str]], subject: int, clip: int) -> str:
     group = classes[(subject + clip) % len(classes)]
     return group[(2 * subject + clip // len(classes)) % len(group)]
-
-
-def _shown(layout: Layout, seed: int, person: int, clip: int, word: str) -> str:
-    ways = layout.shown.get(word, (word,))
-    return ways[int(np.random.default_rng(entropy(seed, Purpose.WORDS, person, clip)).integers(len(ways)))]
 
 
 def _fields(layout: Layout, take: Take, index: int, count: int) -> dict[str, Any]:

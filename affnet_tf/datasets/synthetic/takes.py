@@ -7,6 +7,7 @@ neither on the clips beside it nor on the process that films it, and nothing of 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -103,6 +104,7 @@ def film(
     fps: float = 200.0,
     grey: bool = False,
     kind: str = "micro",
+    only: Sequence[int] | None = None,
 ) -> tuple[np.ndarray, Truth]:
     """Film one clip: a pure function of its arguments.
 
@@ -116,6 +118,7 @@ def film(
         fps: frames per second.
         grey: three equal channels.
         kind: ``micro`` or ``macro``.
+        only: indices of the frames to render; None: all.
 
     Returns:
         Frames, uint8 (T, height, width, 3) RGB, and the truth about them.
@@ -132,7 +135,13 @@ def film(
         seconds=performance.seconds,
     )
     return render_clip(
-        person(seed, subject), performance, view or View.cropped((340, 280)), nuisances, fps=fps, grey=grey
+        person(seed, subject),
+        performance,
+        view or View.cropped((340, 280)),
+        nuisances,
+        fps=fps,
+        grey=grey,
+        only=only,
     )
 
 

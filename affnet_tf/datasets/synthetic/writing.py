@@ -23,7 +23,7 @@ from affnet_tf.datasets.synthetic.takes import Take, film
 from affnet_tf.errors import InputError, unknown
 from affnet_tf.files import atomic_folder
 
-__all__ = ["Job", "film_all", "new_folder", "write_release", "write_synthetic"]
+__all__ = ["Job", "check_seed", "film_all", "new_folder", "write_release", "write_synthetic"]
 
 Progress = Callable[[int, int], None]
 
@@ -97,14 +97,14 @@ def write_synthetic(
     layout = LAYOUTS[dataset]
     _check_whole("subjects", subjects, 1, layout.most)
     _check_whole("clips", clips, 1, 999)
-    _check_whole("seed", seed, 0, 2**63)
+    check_seed(seed)
     difficulty = Difficulty.of(difficulty)
     scale = _scale(size, layout.forms[0])
     pairs = annotate(layout, plan(seed, layout, subjects, clips, labels), seed, difficulty)
     with new_folder(out) as root:
         jobs = [Job(root, dataset, take, entry, raw, scale, seed, difficulty) for take, entry in pairs]
         film_all(jobs, workers, progress)
-        write_release(root, layout, [entry for _, entry in pairs], f"seed {seed}, {_told(difficulty)}")
+        write_release(root, layout, [entry for _, entry in pairs], f"seed {seed}, {difficulty.told()}")
     return Path(out)
 
 
@@ -206,9 +206,13 @@ def _workers(count: int, jobs: int) -> Iterator[Callable]:
         pool.shutdown(cancel_futures=True)
 
 
-def _told(difficulty: Difficulty) -> str:
-    values = dataclasses.asdict(difficulty)
-    return "difficulty " + ", ".join(f"{name} {value:g}" for name, value in values.items())
+def check_seed(seed: object) -> None:
+    """Raise unless it can seed people.
+
+    Raises:
+        InputError: it is no whole number from 0 on.
+    """
+    _check_whole("seed", seed, 0, 2**63)
 
 
 def _check_whole(name: str, value: object, low: int, high: int) -> None:

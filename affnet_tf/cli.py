@@ -16,6 +16,9 @@ __all__ = ["app", "main"]
 
 Out = Annotated[Path, typer.Option(help="Folder of the run.", file_okay=False)]
 Preset = Annotated[str | None, typer.Option(help="Named settings; affnet describe NAME shows them.")]
+Network = Annotated[
+    str | None, typer.Option("--model", help="Another network under the same recipe, such as learnet or ststnet.")
+]
 Config = Annotated[
     Path | None, typer.Option(help="A JSON file of settings, such as a run's config.json.", dir_okay=False)
 ]
@@ -48,35 +51,36 @@ def demo(
 def synth(
     console: Console,
     out: Annotated[Path, typer.Argument(help="New folder.", file_okay=False)],
-    dataset: Annotated[str, typer.Option(help="Whose layout to write.")] = "casme2",
+    dataset: Annotated[str, typer.Option(help="Whose layout to write: affnet datasets lists them.")] = "casme2",
     subjects: Annotated[int, typer.Option(help="People.")] = 8,
     clips: Annotated[int, typer.Option(help="Clips for each of them.")] = 12,
     difficulty: Annotated[float, typer.Option(help="Scale of the nuisances; 0 is clean, 1 the default.")] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 0,
-    raw: Annotated[bool, typer.Option("--raw", help="Uncropped 640x480 frames too.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Uncropped frames too.")] = False,
+    composite: Annotated[
+        bool,
+        typer.Option(
+            "--composite", help="A stand-in for MEGC2019's three datasets: 442 clips of 68 subjects, as they are."
+        ),
+    ] = False,
     workers: Annotated[int | None, typer.Option(help="Processes.")] = None,
 ) -> None:
     """Write people who do not exist, in the layout of a dataset.
 
     Example: affnet synth people --subjects 8 --clips 12
     """
-    from affnet_tf.datasets.synthetic import write_synthetic
+    from affnet_tf.datasets.synthetic import write_composite, write_synthetic
 
     with console.progress("synthesise") as progress:
-        path = write_synthetic(
-            out,
-            dataset=dataset,
-            subjects=subjects,
-            clips=clips,
-            difficulty=difficulty,
-            seed=seed,
-            raw=raw,
-            workers=workers,
-            progress=progress,
-        )
+        options = {"difficulty": difficulty, "seed": seed, "workers": workers, "progress": progress}
+        if composite:
+            folders = write_composite(out, **options)
+        else:
+            path = write_synthetic(out, dataset=dataset, subjects=subjects, clips=clips, raw=raw, **options)
+            folders = {dataset: path}
     console.result(
-        {"path": str(path), "dataset": dataset, "subjects": subjects, "clips": subjects * clips},
-        ("", ("synthetic dataset", "layout", "subjects", "clips"), [(str(path), dataset, subjects, subjects * clips)]),
+        {"synthetic": True, "datasets": {name: str(path) for name, path in folders.items()}},
+        ("", ("layout", "synthetic dataset"), [(name, str(path)) for name, path in folders.items()]),
     )
 
 
@@ -189,6 +193,7 @@ def train(
     store: Annotated[Path, typer.Argument(help="A clip store.")],
     out: Out,
     preset: Preset = None,
+    model: Network = None,
     config: Config = None,
     settings: Settings = None,
     labels: Labels = None,
@@ -201,7 +206,7 @@ def train(
 
     Example: affnet train stores/casme2 --out runs/final --preset affectivenet --set train.epochs=60
     """
-    chosen = _experiment(preset, config, settings, labels, seed, precision)
+    chosen = _experiment(preset, model, config, settings, labels, seed, precision)
     with silent():
         from affnet_tf.training.experiment import train as train_network
     with console.progress("train") as progress:
@@ -223,6 +228,7 @@ def evaluate(
     out: Out,
     protocol: Annotated[str, typer.Option(help="loso: leave one subject out.")] = "loso",
     preset: Preset = None,
+    model: Network = None,
     config: Config = None,
     settings: Settings = None,
     labels: Labels = None,
@@ -235,7 +241,7 @@ def evaluate(
 
     Example: affnet evaluate stores/casme2 --out runs/loso --protocol loso
     """
-    chosen = _experiment(preset, config, settings, labels, seed, precision)
+    chosen = _experiment(preset, model, config, settings, labels, seed, precision)
     with silent():
         from affnet_tf.training.experiment import evaluate as run_protocol
     with console.progress(protocol) as progress:
@@ -259,8 +265,36 @@ def report(console: Console, run: Annotated[Path, typer.Argument(help="A run fol
     console.result(document, ("", ("report",), [(str(run / "report.html"),)]))
 
 
+@command("compare")
+def compare(
+    console: Console,
+    runs: Annotated[
+        list[Path], typer.Argument(help="Runs of affnet evaluate on the same clips; the first is the basis.")
+    ],
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
+) -> None:
+    """The table of a paper, from the runs themselves: scores with intervals, differences to the first run, significance.
+
+    Example: affnet compare runs/ststnet runs/affectivenet
+    """
+    from affnet_tf.evaluation.paper_table import compare_runs
+
+    document, tables, text = compare_runs(runs)
+    if markdown:
+        console.line(text)
+    else:
+        console.result(document, *tables)
+        for note in document["notes"]:
+            console.note(note)
+
+
 @command("score")
-def score(console: Console, predictions: Annotated[Path, typer.Argument(help="A predictions.csv.")]) -> None:
+def score(
+    console: Console,
+    predictions: Annotated[
+        Path, typer.Argument(metavar="PREDICTIONS_CSV_OR_MEGC_LOG", help="A predictions.csv, or a log of MEGC2019.")
+    ],
+) -> None:
     """Score anyone's predictions: accuracy, UF1, UAR, weighted F1, confusion matrix.
 
     Example: affnet score runs/loso/predictions.csv
@@ -291,6 +325,8 @@ def export(
         from affnet_tf.export.run import export_run
     with console.chatter():
         document, table = export_run(run, out, recipe or [], every=all_recipes, store=store, force=force)
+    for note in document["notes"]:
+        console.note(note)
     console.result(document, table)
 
 
@@ -336,6 +372,7 @@ def predict(
 
 def _experiment(
     preset: str | None,
+    model: str | None,
     config: Path | None,
     settings: list[str] | None,
     labels: str | None,
@@ -345,6 +382,7 @@ def _experiment(
     from affnet_tf.config import ExperimentConfig, override
     from affnet_tf.files import read_json
     from affnet_tf.presets import preset as named
+    from affnet_tf.presets import with_model
 
     if preset and config:
         raise InputError(
@@ -357,6 +395,8 @@ def _experiment(
         )
     else:
         chosen = named(preset or "affectivenet")
+    if model:
+        chosen = with_model(chosen, model)
     flags = {"labels": labels, "train.seed": seed, "train.precision": precision}
     return override(
         chosen, [*(settings or []), *(f"{name}={value}" for name, value in flags.items() if value is not None)]

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from affnet_tf.config import ExperimentConfig, ModelConfig, model_fields, replace
+from affnet_tf.config import ExperimentConfig, ModelConfig, check, model_fields, replace
 from affnet_tf.errors import InputError
 from affnet_tf.files import read_json
 from affnet_tf.models.catalogue import network_nodes
@@ -81,8 +81,9 @@ def describe_network(
         InputError: neither a preset nor a folder with a config.json.
     """
     config, labels = _read(what)
-    model = replace(config.model, input_size=size) if size else config.model
-    classes = classes or labels or DEFAULT_CLASSES
+    model = config.model if size is None else replace(config.model, input_size=size)
+    classes = (labels or DEFAULT_CLASSES) if classes is None else classes
+    check(classes >= 2, "classes", "be at least 2", classes)
     described = describe(model, classes)
     settings = {name: value for name, value in dataclasses.asdict(model).items() if name in model_fields(model.network)}
     choices = CHOICES[model.network]

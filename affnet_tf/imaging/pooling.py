@@ -6,6 +6,7 @@ NumPy arrays need NumPy alone: Keras, and with it TensorFlow, is imported at the
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Any
 
@@ -143,15 +144,22 @@ def _contract(xp: Any, alpha: Any, frames: Any, still: Any) -> Any:
 
 def _accumulate(alpha: np.ndarray, frames: np.ndarray, still: np.ndarray | None) -> np.ndarray:
     """Frame by frame: the accumulator stays in the processor's cache, which a contraction over all frames does not."""
-    total = np.zeros(frames.shape[:-4] + frames.shape[-3:], np.float32)
-    change = np.empty_like(total)
-    for t in range(frames.shape[-4]):
-        np.subtract(
-            frames[..., t, :, :, :], 0 if still is None else still[..., 0, :, :, :], out=change, casting="unsafe"
-        )
-        change *= alpha[..., t, None, None, None]
-        total += change
-    return total
+    shape = frames.shape[:-4] + frames.shape[-3:]
+    batch = frames.reshape(
+        -1, frames.shape[-4], math.prod(shape[-3:])
+    )  # flat pixels: NumPy converts them thrice as fast
+    alpha = np.broadcast_to(alpha, (*frames.shape[:-4], frames.shape[-4])).reshape(len(batch), -1)
+    total = np.zeros((len(batch), batch.shape[-1]), np.float32)
+    change = np.empty(batch.shape[-1], np.float32)
+    for clip in range(len(batch)):
+        first = None if still is None else still.reshape(len(batch), -1)[clip]
+        for t, frame in enumerate(batch[clip]):
+            np.copyto(change, frame, casting="unsafe")
+            if first is not None:
+                change -= first
+            change *= alpha[clip, t]
+            total[clip] += change
+    return total.reshape(shape)
 
 
 def _alpha(xp: Any, t: Any, length: Any, kind: str) -> Any:

@@ -27,6 +27,8 @@ __all__ = [
 ]
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+# The last digits of a name before one or more suffixes of images.
+_NUMBERED = re.compile(rf"(\d+)\D*?(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))})+$", re.IGNORECASE)
 
 
 @contextlib.contextmanager
@@ -152,20 +154,18 @@ def numbered_images(folder: str | os.PathLike) -> dict[int, Path]:
         raise InputError(f"frame folder must exist. Received: {str(folder)!r}") from None
     except NotADirectoryError:
         raise InputError(f"frame folder must be a folder. Received: {str(folder)!r}") from None
-    found: dict[int, Path] = {}
+    base, found = Path(folder), {}
     for name in entries:
-        stem, suffix = os.path.splitext(name.lower())
-        while os.path.splitext(stem)[1] in IMAGE_SUFFIXES:  # some releases ship frames named .jpg.jpg
-            stem = os.path.splitext(stem)[0]
-        digits = re.findall(r"\d+", stem)
-        if name.startswith(".") or suffix not in IMAGE_SUFFIXES or not digits:
+        # Some releases ship frames named .jpg.jpg.
+        match = _NUMBERED.search(name)
+        if match is None or name.startswith("."):
             continue
-        number = int(digits[-1])
+        number = int(match[1])
         if number in found:
             raise InputError(
                 f"frame numbers in {str(folder)!r} must be unique. Received: {found[number].name!r} and {name!r}"
             )
-        found[number] = Path(folder) / name
+        found[number] = base / name
     return dict(sorted(found.items()))
 
 

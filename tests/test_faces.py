@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import subprocess
 import sys
@@ -17,22 +16,14 @@ from affnet_tf.imaging.faces import (
     Face,
     FaceDetector,
     align_crop,
-    crop_clip,
     crop_frames,
     face_detector,
-    find_face,
     resize_frames,
 )
-from affnet_tf.imaging.frames import load_frames, read_image
+from affnet_tf.imaging.frames import read_image
 
 PHOTOGRAPH = Path(pytest.importorskip("matplotlib").get_data_path()) / "sample_data" / "grace_hopper.jpg"
-VIDEO = Path(
-    os.environ.get(
-        "AFFNET_VIDEO", Path(__file__).resolve().parents[2] / "shared" / "data" / "WolfgangLanger_Pexels.mp4"
-    )
-)
 needs_photograph = pytest.mark.skipif(not PHOTOGRAPH.is_file(), reason="matplotlib ships no photograph of a face")
-needs_video = pytest.mark.skipif(not VIDEO.is_file(), reason="AFFNET_VIDEO names no video")
 
 
 def face(left=(100.0, 80.0), right=(160.0, 80.0), height=150.0) -> Face:
@@ -167,16 +158,35 @@ def test_resize_averages_the_axis_that_shrinks():
     assert (resize_frames([np.full((20, 20, 3), 7, np.uint8)], 60) == 7).all()
 
 
+def lanczos(length: int, size: int) -> np.ndarray:
+    """The ideal low-pass, near enough: (size, length) weights of a windowed sinc, wider as it shrinks more."""
+    scale = max(length / size, 1)
+    centres = (np.arange(size) + 0.5) * length / size - 0.5
+    away = (np.arange(length) - centres[:, None]) / scale
+    weights = np.sinc(away) * np.sinc(away / 3) * (np.abs(away) < 3)
+    return weights / weights.sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize("shrinks", [1.1, 1.33, 1.5, 1.7, 1.9, 2.6])
+def test_no_resize_is_worse_than_averaging_over_areas(shrinks):
+    noise = np.random.default_rng(0).normal(size=(400, 400))
+    side, size = round(100 * shrinks), 100
+    picture = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 1), None, 0, 255, cv2.NORM_MINMAX)[:side, :side]
+    frame = np.dstack([picture.round().astype(np.uint8)] * 3)
+    ideal = lanczos(side, size) @ frame[..., 0].astype(float) @ lanczos(side, size).T
+
+    def error(crop: np.ndarray) -> float:
+        return float(np.sqrt(np.mean((crop[..., 0] - ideal)[4:-4, 4:-4] ** 2)))
+
+    area = error(cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA))
+    assert error(resize_frames([frame], size)[0]) <= area + 1e-9
+
+
 def test_detectors_by_name():
     assert face_detector("none") is None
     assert isinstance(face_detector("mtcnn"), FaceDetector)
     with pytest.raises(InputError, match=r"must be one of mtcnn, none\. Received: 'mtcn'.*Did you mean 'mtcnn'"):
         face_detector("mtcn")
-
-
-def test_no_detector_resizes_the_whole_frame():
-    frames = np.stack([texture(60, 50), texture(60, 50, 1)])
-    np.testing.assert_array_equal(crop_clip(frames, None, 32), resize_frames(frames, 32))
 
 
 @needs_photograph
@@ -189,7 +199,7 @@ def test_a_real_face_is_found_and_levelled(detector):
     np.testing.assert_allclose([left, right], [(220, 189), (308, 186)], atol=6)  # read off the picture
     assert x < left[0] < right[0] < x + width
     assert y < left[1] < y + height
-    crops = crop_clip(np.stack([image] * 2), detector, 112)
+    crops = crop_frames([image] * 2, align_crop(found[0], 112), 112)
     again = detector.detect(cv2.resize(crops[0], (336, 336), interpolation=cv2.INTER_CUBIC))[0].eyes
     assert abs(again[0][1] - again[1][1]) < 0.05 * (again[1][0] - again[0][0])
 
@@ -227,18 +237,6 @@ def test_the_main_face_comes_first(detector):
     assert found[1].box[0] < 316
 
 
-@needs_photograph
-def test_onset_first_then_later_frames(detector):
-    image = cv2.resize(read_image(PHOTOGRAPH), (256, 300), interpolation=cv2.INTER_AREA)
-    empty = np.zeros_like(image)
-    assert find_face([image, image, empty], detector)[1] == 0
-    assert find_face([empty] * 5 + [image] * 4, detector)[1] == 6  # of 0, 2, 4, 6, 8
-    with pytest.raises(InputError, match=r"^no face found in clip 'a' \(frames tried: 0, 4, 8 of 9\)$"):
-        find_face([empty] * 9, detector, attempts=3, name="clip 'a'")
-    with pytest.raises(InputError, match=r"frames tried: 0 of 1"):
-        crop_clip(empty[None], detector, 64)
-
-
 def test_nothing_to_find_in_noise_or_in_a_speck(detector):
     assert detector.detect(np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)) == []
     assert detector.detect(np.zeros((1, 3000, 3), np.uint8)) == []
@@ -269,12 +267,3 @@ def test_a_missing_package_is_one_line():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "pip install mtcnn" in done.stdout
     assert done.stdout.count("\n") == 1
-
-
-@needs_video
-def test_a_real_video(detector):
-    frames = load_frames(VIDEO, 0, 40)
-    found, index = find_face(frames, detector)
-    assert index == 0
-    assert found.eyes[0][0] < found.eyes[1][0]
-    assert crop_clip(frames, detector, 112).shape == (41, 112, 112, 3)

@@ -212,6 +212,7 @@ def _check_file(clip: Clip) -> Iterator[Problem]:
 
 def _check_folder(clip: Clip, listings: dict[Path, dict[int, Path] | InputError]) -> Iterator[Problem]:
     if clip.frames not in listings:
+        listings.clear()  # clips of one folder follow each other; a million frames need not be held at once
         try:
             listings[clip.frames] = numbered_images(clip.frames)
         except InputError as error:

@@ -37,6 +37,11 @@ def optical_flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     method = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     # The preset stops at half resolution; micro-movements are fractions of a pixel, and this halves the error.
     method.setFinestScale(0)
+    # Fewer patches, and fewer steps in each, than the preset: less than half the time, and no more error where the motion is
+    # below a pixel. At three pixels it is a tenth larger.
+    method.setPatchStride(4)
+    method.setGradientDescentIterations(8)
+    method.setVariationalRefinementIterations(3)
     motion = method.calc(_grey(first), _grey(second), None)
     return np.dstack([motion, strain(motion[..., 0], motion[..., 1])]).astype(np.float32)
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from affnet_tf.errors import InputError
 from affnet_tf.files import IMAGE_SUFFIXES, numbered_images
+from affnet_tf.imaging.codes import breaks_off, examine_jpeg, is_jpeg
 
 __all__ = [
     "VIDEO_SUFFIXES",
@@ -35,6 +36,13 @@ VIDEO_SUFFIXES = (
     *(".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"),
 )
 MAX_BYTES = 4 << 30
+# A JPEG as RGB at 1 / n of its size. The reduced flags contain the one for BGR, 1.
+_JPEG = {
+    1: cv2.IMREAD_COLOR_RGB,
+    2: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_COLOR_2 & ~1,
+    4: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_COLOR_4 & ~1,
+    8: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_COLOR_8 & ~1,
+}
 
 # FFmpeg writes to stderr by itself; OpenCV reads this once, when it first meets a video. -8 is AV_LOG_QUIET.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -161,12 +169,15 @@ def load_frames(
     return frames[:count]
 
 
-def iterate_frames(path: Source, start: int | None = None, end: int | None = None) -> Iterator[np.ndarray]:
+def iterate_frames(
+    path: Source, start: int | None = None, end: int | None = None, *, least: int | None = None
+) -> Iterator[np.ndarray]:
     """Frames from ``start`` to ``end``, one at a time: memory doesn't grow with the length.
 
-    Arguments as for ``load_frames``. What can be known without decoding is checked before the first frame. Without
-    ``start`` and ``end`` a folder may hold every n-th frame; any other gap, and any gap inside a given range, is an
-    error. A video is decoded from its beginning: seeking by index lands on another frame with some codecs.
+    Arguments as for ``load_frames``, and ``least`` as for ``read_image``. What can be known without decoding is checked
+    before the first frame. Without ``start`` and ``end`` a folder may hold every n-th frame; any other gap, and any gap
+    inside a given range, is an error. A video is decoded from its beginning: seeking by index lands on another frame with
+    some codecs.
 
     Yields:
         uint8 RGB of shape (H, W, 3): grey becomes three equal channels, 16 bits are scaled to 8, alpha is dropped, an
@@ -177,31 +188,55 @@ def iterate_frames(path: Source, start: int | None = None, end: int | None = Non
             is empty, unreadable or truncated, frames differ in size, numbers are missing, start comes after end, the
             range goes beyond what exists, a video breaks off.
     """
-    return _planned(path, start, end)[0]
+    return _planned(path, start, end, least)[0]
 
 
-def read_image(path: str | os.PathLike) -> np.ndarray:
+def read_image(path: str | os.PathLike, *, least: int | None = None) -> np.ndarray:
     """One image file as uint8 RGB of shape (H, W, 3), converted as ``iterate_frames`` says.
+
+    Args:
+        path: the file.
+        least: both sides are wanted this large at most, in pixels. A JPEG is then decoded at a half, a quarter or an eighth
+            of its size, whichever is the smallest that keeps both sides at least so large: its blocks' high frequencies
+            are left out, which halves the time and averages as a resize would. None: as large as it is.
 
     Raises:
         InputError: the file is missing, empty, truncated, or not an image of 8 or 16 bits.
     """
+    return _read(path, least)[0]
+
+
+def _read(path: str | os.PathLike, least: int | None) -> tuple[np.ndarray, tuple[int, int]]:
+    """An image as ``read_image`` returns it, and the height and width that it has in full."""
     try:
-        data = Path(path).read_bytes()
+        with open(path, "rb", buffering=0) as file:
+            data = file.read()
     except OSError as error:
         raise InputError(f"image must be readable. Received: {str(path)!r} ({error.strerror})") from None
     if not data:
         raise InputError(f"image must not be empty. Received: {str(path)!r} with 0 bytes")
-    if _breaks_off(data):
+    # Some decoders fill what is missing with grey and say nothing.
+    broken, size = examine_jpeg(data) if is_jpeg(data) else (breaks_off(data), None)
+    if broken:
         raise InputError(f"image must be whole. Received: {str(path)!r}, which breaks off after {len(data)} bytes")
-    try:
-        with _quiet():
-            flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        image = None
+    if size:
+        image = _decode(data, _JPEG[next((n for n in (8, 4, 2) if least and min(size) >= n * least), 1)])
+    else:
+        image = _decode(data, cv2.IMREAD_UNCHANGED)
     if image is None:
         raise InputError(f"image must be readable as JPEG, PNG, BMP, TIFF or WebP. Received: {str(path)!r}")
+    return (image, size) if size else (_eight_bit_rgb(image, path), image.shape[:2])
+
+
+def _decode(data: bytes, flags: int) -> np.ndarray | None:
+    try:
+        with _quiet():
+            return cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        return None
+
+
+def _eight_bit_rgb(image: np.ndarray, path: str | os.PathLike) -> np.ndarray:
     if image.dtype == np.uint16:
         image = np.round(image / 257.0).astype(np.uint8)  # 65535 = 255 * 257
     conversions = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}
@@ -213,27 +248,16 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     return cv2.cvtColor(image, conversions[channels])
 
 
-def _breaks_off(data: bytes) -> bool:
-    """Whether a JPEG or PNG lacks its end marker: some decoders then fill the rest with grey and say nothing."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return b"IEND\xaeB`\x82" not in data
-    if not data.startswith(b"\xff\xd8"):
-        return False
-    position = 2  # segments are skipped by their length: an EXIF thumbnail has an end marker of its own
-    while data[position : position + 1] == b"\xff" and data[position + 1 : position + 2] != b"\xda":
-        fill = data[position + 1 : position + 2] == b"\xff"
-        position += 1 if fill else 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    return b"\xff\xd9" not in data[position:]  # inside the scan, 0xFF is always followed by 0x00 or a restart marker
-
-
-def _planned(path: Source, start: int | None, end: int | None) -> tuple[Iterator[np.ndarray], int]:
+def _planned(
+    path: Source, start: int | None, end: int | None, least: int | None = None
+) -> tuple[Iterator[np.ndarray], int]:
     """The stream of frames and how many to expect; an open-ended video may turn out a little longer or shorter."""
     if _is_file(path):
         info = video_info(path)
         wanted = _checked_range(path, 0, info.frames - 1, start, end)
         return _same_size(_decoded(path, info, wanted, end is not None)), len(wanted)
     images = _select(_images(path), path, start, end)
-    return _same_size((str(image), read_image(image)) for image in images.values()), len(images)
+    return _same_size((str(image), *_read(image, least)) for image in images.values()), len(images)
 
 
 def _images(path: Source) -> dict[int, Path]:
@@ -290,8 +314,10 @@ def _checked_range(path: Source, first: int, last: int, start: int | None, end: 
     return range(begin, stop + 1, step)
 
 
-def _decoded(path: Source, info: VideoInfo, wanted: range, exact: bool) -> Iterator[tuple[str, np.ndarray]]:
-    """Named RGB frames of a video; without an ``exact`` end, until it ends, whatever its header says."""
+def _decoded(
+    path: Source, info: VideoInfo, wanted: range, exact: bool
+) -> Iterator[tuple[str, np.ndarray, tuple[int, int]]]:
+    """RGB frames of a video, with name and size; without an ``exact`` end, until it ends, whatever its header says."""
     with _opened(path) as capture:
         index = 0
         while (index < wanted.stop if exact else True) and capture.grab():
@@ -299,7 +325,7 @@ def _decoded(path: Source, info: VideoInfo, wanted: range, exact: bool) -> Itera
                 decoded, frame = capture.retrieve()
                 if not decoded:
                     break
-                yield f"{path}, frame {index}", _rgb(frame)
+                yield f"{path}, frame {index}", _rgb(frame), frame.shape[:2]
             index += 1
     # Headers of some containers only estimate the count, so an open end may come a little early.
     if index < (wanted.stop if exact else 0.95 * info.frames):
@@ -313,14 +339,14 @@ def _rgb(frame: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB if frame.ndim == 2 else cv2.COLOR_BGR2RGB)
 
 
-def _same_size(named: Iterator[tuple[str, np.ndarray]]) -> Iterator[np.ndarray]:
-    shape = None
-    for name, frame in named:
-        shape = shape or frame.shape
-        if frame.shape != shape:
+def _same_size(named: Iterator[tuple[str, np.ndarray, tuple[int, int]]]) -> Iterator[np.ndarray]:
+    first = None
+    for name, frame, size in named:
+        first = first or size
+        if size != first:
             raise InputError(
-                f"frames of a clip must have one size, {shape[1]}x{shape[0]} like the first. "
-                f"Received: {name!r} of {frame.shape[1]}x{frame.shape[0]}"
+                f"frames of a clip must have one size, {first[1]}x{first[0]} like the first. "
+                f"Received: {name!r} of {size[1]}x{size[0]}"
             )
         yield frame
 

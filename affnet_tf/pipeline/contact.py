@@ -2,60 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from affnet_tf.config import MotionConfig
+from affnet_tf.datasets.clips import Clip
 from affnet_tf.files import atomic_write
-from affnet_tf.imaging.motion import clip_motion_image
+from affnet_tf.imaging.pooling import affective_motion_image
 from affnet_tf.pipeline.crops import apex_place
-from affnet_tf.pipeline.input import read_clips
-from affnet_tf.pipeline.store import Store, StoredClip
 
-__all__ = ["write_contact_sheets"]
+__all__ = ["draw_tile", "write_page"]
 
-SIDE, COLUMNS, ROWS, CAPTION, GAP = 96, 4, 12, 16, 8
+SIDE, COLUMNS, CAPTION, GAP = 96, 4, 16, 8
 PAPER, INK = 255, (40, 40, 40)
 
 
-def write_contact_sheets(store: Store, folder: Path, part: str) -> list[Path]:
-    """Write ``contact-<part>-01.png`` and so on, 48 clips on each: onset, apex (or middle) and motion image of each clip.
+def draw_tile(clip: Clip, frames: np.ndarray) -> np.ndarray:
+    """Onset, apex (or middle) and motion image of one clip side by side, with its name and emotion below.
 
     Args:
-        store: an open store.
-        folder: where to write.
-        part: clips of this part of the store are shown, that is the name that ``affnet prepare`` was given.
+        clip: the clip.
+        frames: its crops, uint8 (T, S, S, 3); a single one is a ready-made motion image.
 
     Returns:
-        The pictures.
+        uint8 (112, 288, 3).
     """
-    shown = store.shards_of(part)
-    tiles = [_tile(store.clips[row], frames) for row, frames in _clips(store, shown)]
-    per_page = COLUMNS * ROWS
-    pages = [tiles[i : i + per_page] for i in range(0, len(tiles), per_page)]
-    paths = []
-    for number, page in enumerate(pages, 1):
-        path = folder / f"contact-{part}-{number:02d}.png"
-        _, data = cv2.imencode(".png", _page(page)[..., ::-1])
-        with atomic_write(path) as file:
-            file.write(data.tobytes())
-        paths.append(path)
-    return paths
-
-
-def _clips(store: Store, shards: Sequence[str]) -> Iterator[tuple[int, np.ndarray]]:
-    for row, frames, _ in read_clips(store, cache=False, shards=shards).as_numpy_iterator():
-        yield int(row), frames
-
-
-def _tile(clip: StoredClip, frames: np.ndarray) -> np.ndarray:
     if len(frames) == 1:
         pictures = [frames[0]]
     else:
-        motion = np.asarray(clip_motion_image(frames[None], MotionConfig(scaling="standard"), frames.shape[1]))[0]
+        motion = affective_motion_image(frames, scaling="standard")
         pictures = [frames[0], frames[apex_place(clip, len(frames))], np.round(motion * 255).astype(np.uint8)]
     tile = np.full((SIDE + CAPTION, 3 * SIDE, 3), PAPER, np.uint8)
     for i, picture in enumerate(pictures):
@@ -65,11 +42,14 @@ def _tile(clip: StoredClip, frames: np.ndarray) -> np.ndarray:
     return tile
 
 
-def _page(tiles: Sequence[np.ndarray]) -> np.ndarray:
+def write_page(path: Path, tiles: Sequence[np.ndarray]) -> None:
+    """Write tiles as one PNG, four to a row."""
     height, width = SIDE + CAPTION + GAP, 3 * SIDE + GAP
     rows = -(-len(tiles) // COLUMNS)
     page = np.full((rows * height + GAP, min(COLUMNS, len(tiles)) * width + GAP, 3), PAPER, np.uint8)
     for i, tile in enumerate(tiles):
         top, left = GAP + i // COLUMNS * height, GAP + i % COLUMNS * width
         page[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
-    return page
+    _, data = cv2.imencode(".png", page[..., ::-1])
+    with atomic_write(path) as file:
+        file.write(data.tobytes())

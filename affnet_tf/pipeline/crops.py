@@ -1,10 +1,10 @@
-"""From a clip on disk to its cropped frames: one crop per clip, one frame in memory at a time. No TensorFlow in here."""
+"""From a clip on disk to its cropped frames: one crop per clip, one whole frame in memory at a time. No TensorFlow in here."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -17,17 +17,20 @@ from affnet_tf.imaging.faces import (
     FaceDetector,
     align_crop,
     crop_frames,
-    face_detector,
     resize_frames,
 )
 from affnet_tf.imaging.flow import optical_flow
 from affnet_tf.imaging.frames import frame_numbers, iterate_frames, read_image, video_info
 from affnet_tf.imaging.magnify import magnify
 
-__all__ = ["CropConfig", "CroppedClip", "apex_place", "crop_clip", "crop_source"]
+__all__ = ["CropConfig", "CroppedClip", "apex_place", "crop_clip", "crop_source", "locate_face"]
 
 # Frames on which a face is looked for: the first, then others evenly spaced up to the last.
 ATTEMPTS = 10
+# What one clip's crops may take in memory, in bytes: 5461 frames of 128x128.
+CLIP_BYTES = 256 << 20
+# Magnification holds, beside the frames, their luminance as float32 and the frames that come out.
+MAGNIFIED = 10 / 3
 
 
 class Annotated(Protocol):
@@ -64,6 +67,11 @@ class CropConfig:
         if self.detector not in DETECTORS:
             raise unknown("detector", self.detector, DETECTORS)
 
+    @property
+    def most_frames(self) -> int:
+        """The longest clip that is taken: whatever the dataset, a clip has to fit in memory."""
+        return int(CLIP_BYTES / (self.size**2 * 3) / (MAGNIFIED if self.magnify else 1))
+
 
 @dataclasses.dataclass(frozen=True)
 class CroppedClip:
@@ -80,27 +88,35 @@ class CroppedClip:
     fps: float | None
 
 
-def crop_clip(clip: Clip, settings: CropConfig) -> CroppedClip | str:
-    """The crops of an annotated clip, or one line that says why there are none.
+def crop_clip(clip: Clip, settings: CropConfig, transform: np.ndarray | None = None) -> CroppedClip:
+    """The crops of an annotated clip.
 
     The flow goes from the onset to the apex, or to the middle of a clip without an apex.
+
+    Args:
+        clip: the clip.
+        settings: how frames are cropped; the detector is not asked here.
+        transform: what ``locate_face`` found; None: the frames are crops already and are only resized.
+
+    Raises:
+        InputError: the frames cannot be read; there is one only, or more than ``settings.most_frames``; no rate to magnify by.
     """
-    try:
-        if clip.kind == "image":
-            return CroppedClip(resize_frames([read_image(clip.frames)], settings.size), None, None)
-        detector = _detector(settings.detector)
-        frames, _ = crop_source(clip.frames, clip.onset, clip.offset, settings.size, detector, settings.margin)
-        if len(frames) < 2:
-            raise InputError(f"must have at least 2 frames. Received: {len(frames)}")
-        fps = video_info(clip.frames).fps if clip.kind == "video" else None
-        if settings.magnify:
-            rate = clip.fps or fps
-            if rate is None:
-                raise InputError("must have frames per second to be magnified. Received: none")
-            frames = magnify(frames, settings.magnify, *settings.band, rate)
-        return CroppedClip(frames, optical_flow(frames[0], frames[apex_place(clip, len(frames))]), fps)
-    except InputError as error:
-        return f"{clip.dataset} clip {clip.clip_id!r}: {error}"
+    if clip.kind == "image":
+        image = read_image(clip.frames, least=settings.size)
+        return CroppedClip(resize_frames([image], settings.size), None, None)
+    most = settings.most_frames
+    if clip.offset is not None and clip.offset - clip.onset >= most:
+        raise _too_long(most, clip.offset - clip.onset + 1)
+    frames = _crops(clip.frames, clip.onset, clip.offset, settings.size, transform, most)
+    if len(frames) < 2:
+        raise InputError(f"must have at least 2 frames. Received: {len(frames)}")
+    fps = video_info(clip.frames).fps if clip.kind == "video" else None
+    if settings.magnify:
+        rate = clip.fps or fps
+        if rate is None:
+            raise InputError("must have frames per second to be magnified. Received: none")
+        frames = magnify(frames, settings.magnify, *settings.band, rate)
+    return CroppedClip(frames, optical_flow(frames[0], frames[apex_place(clip, len(frames))]), fps)
 
 
 def apex_place(clip: Annotated, length: int) -> int:
@@ -119,17 +135,14 @@ def crop_source(
     detector: FaceDetector | None,
     margin: float = 0.1,
 ) -> tuple[np.ndarray, int | None]:
-    """The crops of a frame folder or a video from ``start`` to ``end``, inclusive.
-
-    The face is looked for on the first frame, then on others up to the last; its crop serves all frames. The frames are
-    read twice, so that no whole frame is kept.
+    """The crops of a frame folder or a video from ``start`` to ``end``, inclusive: what ``affnet prepare`` would store.
 
     Args:
         path: the folder or the video.
         start: number of the first frame; None: where it begins.
         end: number of the last; None: where it ends.
         size: height and width of a crop.
-        detector: what finds the face; None: the frames are crops already and are only resized.
+        detector: what finds the face, see ``locate_face``; None: the frames are crops already and are only resized.
         margin: room around the face, as a share of its side.
 
     Returns:
@@ -139,17 +152,63 @@ def crop_source(
         InputError: the frames cannot be read, or none of those tried shows a face.
     """
     if detector is None:
-        return resize_frames(iterate_frames(path, start, end), size), None
+        return _crops(path, start, end, size, None), None
+    transform, index = locate_face(path, start, end, size, detector, margin)
+    return _crops(path, start, end, size, transform), index
+
+
+def locate_face(
+    path: str | os.PathLike,
+    start: int | None,
+    end: int | None,
+    size: int,
+    detector: FaceDetector,
+    margin: float = 0.1,
+) -> tuple[np.ndarray, int]:
+    """The one transform that crops all frames of a clip: from its first frame, or from the next of those tried.
+
+    One for the clip, because a crop per frame would turn the detector's jitter into motion that was never on the face.
+
+    Args:
+        path: as ``crop_source``, like the rest.
+
+    Returns:
+        (2, 3) as ``imaging.faces.align_crop`` gives it, and the index of the frame that shows the face.
+
+    Raises:
+        InputError: the frames cannot be read, or none of those tried shows a face.
+    """
     total = len(frame_numbers(path, start, end))
     tried = {round(i) for i in np.linspace(0, total - 1, min(ATTEMPTS, total))}
     for index, frame in enumerate(iterate_frames(path, start, end)):
         faces = detector.detect(frame) if index in tried else []
         if faces:
-            return crop_frames(iterate_frames(path, start, end), align_crop(faces[0], size, margin), size), index
+            return align_crop(faces[0], size, margin), index
     raise InputError(f"{str(path)!r} must show a face. Received: none on {len(tried)} of its {total} frames")
 
 
-@functools.cache
-def _detector(name: str) -> FaceDetector | None:
-    """One detector per process: loading its network costs seconds."""
-    return face_detector(name)
+def _crops(
+    path: str | os.PathLike,
+    start: int | None,
+    end: int | None,
+    size: int,
+    transform: np.ndarray | None,
+    most: int | None = None,
+) -> np.ndarray:
+    if transform is not None:
+        return crop_frames(_limited(iterate_frames(path, start, end), most), transform, size)
+    return resize_frames(_limited(iterate_frames(path, start, end, least=size), most), size)
+
+
+def _limited(frames: Iterator[np.ndarray], most: int | None) -> Iterator[np.ndarray]:
+    for count, frame in enumerate(frames, 1):
+        if most is not None and count > most:
+            raise _too_long(most, f"{count} or more")
+        yield frame
+
+
+def _too_long(most: int, received: object) -> InputError:
+    return InputError(
+        f"must have at most {most} frames, which is what fits in memory: a later onset or an earlier offset makes it "
+        f"shorter. Received: {received}"
+    )

@@ -2,51 +2,45 @@
 
 from __future__ import annotations
 
-import collections
-import contextlib
 import dataclasses
-import hashlib
-import io
-import json
-import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import tensorflow as tf
 
 from affnet_tf.datasets.annotations import read_annotations
 from affnet_tf.datasets.clips import Clip, validate_clips
 from affnet_tf.datasets.folders import SYNTHETIC_MARKER
+from affnet_tf.datasets.specs import spec
 from affnet_tf.errors import InputError
-from affnet_tf.files import atomic_write, read_json, write_json
-from affnet_tf.pipeline.contact import write_contact_sheets
-from affnet_tf.pipeline.crops import CropConfig, CroppedClip, crop_clip
-from affnet_tf.pipeline.store import (
-    CLIPS,
-    FORMAT,
-    MANIFEST,
-    Store,
-    clip_row,
-    encode_clip,
-    local,
-    open_store,
-    write_rows,
-)
+from affnet_tf.pipeline.crops import CropConfig
+from affnet_tf.pipeline.detection import locate_faces
+from affnet_tf.pipeline.parts import Part, make_plan, write_manifest
+from affnet_tf.pipeline.shards import ClipTask, ShardTask, UnusableError, write_shard
+from affnet_tf.pipeline.sources import fingerprints
+from affnet_tf.pipeline.store import Store, local, open_store
+from affnet_tf.pipeline.workers import run_tasks
 
 __all__ = ["Prepared", "prepare", "prepare_dataset"]
 
-CLIPS_PER_SHARD = 32
+CLIPS_PER_SHARD = 16
+
+Progress = Callable[[int, int], None]
 
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """What ``prepare`` did: the store, one line for each clip that could not be used, and the contact sheets."""
+    """What ``prepare`` did.
+
+    Attributes:
+        store: the store.
+        skipped: one line for each clip that could not be used.
+        notes: one line for each finished shard that was made again, because its source changed.
+        pictures: the contact sheet, a page for each shard: onset, apex and motion image of every clip.
+    """
 
     store: Store
     skipped: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     pictures: tuple[Path, ...] = ()
 
 
@@ -61,7 +55,7 @@ def prepare_dataset(
     magnify: float = 0.0,
     workers: int | None = None,
     strict: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Prepared:
     """Read a dataset's annotations, check every clip, and write those that can be used to a clip store.
 
@@ -77,37 +71,43 @@ def prepare_dataset(
         magnify: factor of the Eulerian motion magnification; 0: none.
         workers: processes; by default one for each core.
         strict: raise at the first clip that cannot be used.
-        progress: called with (clips done, clips in all).
+        progress: called with (steps done, steps in all); a clip is one step, and one more if a face is looked for.
 
     Raises:
         InputError: a root or a sheet that cannot be read, a store of other clips or settings, no usable clip, and with
             ``strict`` the first clip that cannot be used.
     """
+    name = spec(name).name
     annotations = read_annotations(name, root, release)
-    problems = [*annotations.problems, *validate_clips(annotations.clips)]
-    errors = [problem for problem in problems if problem.severity == "error"]
+    errors = [problem for problem in annotations.problems if problem.severity == "error"]
+    broken: dict[tuple[str, str], list[str]] = {}
+    for problem in validate_clips(annotations.clips):
+        if problem.severity == "error":
+            errors.append(problem)
+            broken.setdefault((problem.dataset, problem.clip_id), []).append(str(problem))
     if strict and errors:
         raise InputError(str(errors[0]))
-    broken = {(problem.dataset, problem.clip_id) for problem in errors}
-    usable = [clip for clip in annotations.clips if clip.key not in broken]
-    if not usable:
+    clips: dict[tuple[str, str], Clip] = {}
+    for clip in annotations.clips:
+        clips.setdefault(clip.key, clip)  # one that is there twice is broken, and listed once
+    if broken.keys() >= clips.keys():
         raise InputError(
             f"{name} must have a clip that can be used. Received: {len(errors)} problems, such as {errors[0]}"
         )
     detector = detector or ("none" if annotations.release == "cropped" else "mtcnn")
-    prepared = prepare(
-        usable,
+    return prepare(
+        list(clips.values()),
         store,
         CropConfig(size=size, detector=detector, magnify=magnify),
         name=name,
+        release=annotations.release,
         synthetic=(Path(root) / SYNTHETIC_MARKER).exists(),
-        left_out=[str(problem) for problem in errors],
+        left_out=[str(problem) for problem in annotations.problems if problem.severity == "error"],
+        broken=broken,
         workers=workers or os.cpu_count() or 1,
         strict=strict,
         progress=progress,
     )
-    pictures = write_contact_sheets(prepared.store, local(store), name)
-    return dataclasses.replace(prepared, pictures=tuple(pictures))
 
 
 def prepare(
@@ -116,76 +116,93 @@ def prepare(
     settings: CropConfig,
     *,
     name: str | None = None,
+    release: str | None = None,
     synthetic: bool = False,
     left_out: Sequence[str] = (),
+    broken: Mapping[tuple[str, str], Sequence[str]] | None = None,
     workers: int = 1,
     strict: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    clips_per_shard: int = CLIPS_PER_SHARD,
+    progress: Progress | None = None,
 ) -> Prepared:
     """Crop the clips and write them to a part of a store; a shard is written whole or not at all, and finished ones are kept.
 
     A run that was interrupted goes on where it stopped when it is called again with the same clips and settings; the
-    result is byte for byte that of a run in one go. A clip that cannot be read is skipped and reported.
+    result is byte for byte that of a run in one go. A finished shard is made again if a file of its clips changed on disk
+    since. A clip that cannot be read is skipped and reported.
 
     Args:
         clips: what to store, in this order.
         path: the store's folder.
         settings: how frames are cropped.
         name: of the part; by default the first clip's dataset.
+        release: which of the dataset's releases the clips are of; another one is refused later.
         synthetic: the people do not exist; every result from them will say so.
-        left_out: one line for each clip that was found unusable before; the manifest lists them first.
-        workers: processes that decode and crop.
-        strict: raise at the first clip that cannot be used, instead of skipping it.
-        progress: called with (clips done, clips in all).
+        left_out: one line for each row of the annotation that made no clip; the manifest lists them first.
+        broken: by clip key, why clips are known to be unusable; they are listed, not read.
+        workers: processes that decode, crop and write.
+        strict: raise at the first clip that cannot be used, instead of skipping it; the folder is then as it was before.
+        clips_per_shard: how many clips a shard takes.
+        progress: called with (steps done, steps in all); a clip is one step, and one more if a face is looked for.
 
     Raises:
-        InputError: no clips, or one twice; the folder holds other clips or settings under that name, or something else; with
-            ``strict``, a clip that cannot be used; without it, if no clip at all can be used.
+        InputError: no clips, or one twice; the folder holds other clips or settings under that name, or something else; a
+            worker was killed; with ``strict``, a clip that cannot be used; without it, if no clip at all can be used.
     """
     folder = local(path)
+    _check_clips(clips)
+    plan = make_plan(clips, settings, release, clips_per_shard, synthetic, left_out)
+    part = Part(folder, name or clips[0].dataset, plan)
+    part.check(clips)
+    lines = [tuple((broken or {}).get(clip.key, ())) for clip in clips]
+    each = [ClipTask(*task) for task in zip(clips, fingerprints(clips, lines), lines, strict=True)]
+    batches = [tuple(each[i : i + clips_per_shard]) for i in range(0, len(each), clips_per_shard)]
+    tasks = [
+        ShardTask(part.stage, shard, batch, settings, strict) for shard, batch in zip(part.shards, batches, strict=True)
+    ]
+    found = {task.name: part.document(task.name) for task in tasks}
+    pending = [task for task in tasks if (found[task.name] or {}).get("sources") != task.sources]
+    if strict:
+        _check_kept(left_out, [found[task.name] for task in tasks if task.name not in {each.name for each in pending}])
+    with part.undone_if(UnusableError):
+        if pending:
+            part.begin()
+            _make(pending, settings, workers, len(clips), progress)
+        documents = [part.document(shard) for shard in part.shards]
+        skipped = [*left_out, *(line for document in documents for line in document["skipped"])]
+        if not any(document["clips"] for document in documents):
+            raise UnusableError(f"no clip of {part.name} could be used; the first of {len(skipped)}: {skipped[0]}")
+        part.commit()
+    write_manifest(folder)
+    notes = [_note(task, found[task.name]) for task in pending if found[task.name]]
+    return Prepared(open_store(path), tuple(skipped), tuple(notes), tuple(part.pictures()))
+
+
+def _make(
+    tasks: Sequence[ShardTask], settings: CropConfig, workers: int, clips: int, progress: Progress | None
+) -> None:
+    """Write the shards that are missing."""
+    wanted = sum(len(task.clips) for task in tasks)
+    faces = settings.detector != "none"
+    total = clips * (1 + faces)
+    done = total - wanted * (1 + faces)
+
+    def tick() -> None:
+        nonlocal done
+        done += 1
+        if progress:
+            progress(done, total)
+
+    if faces:
+        located = iter(locate_faces([each for task in tasks for each in task.clips], settings, tasks[0].folder, tick))
+        tasks = [dataclasses.replace(task, clips=tuple(next(located) for _ in task.clips)) for task in tasks]
+    for _ in run_tasks(write_shard, tasks, workers, tick):
+        pass
+
+
+def _check_clips(clips: Sequence[Clip]) -> None:
     if not clips:
         raise InputError("a store must be made of at least one clip. Received: none")
-    _check_unique(clips)
-    part = name or clips[0].dataset
-    plan = _plan(clips, settings, synthetic, left_out)
-    _check_plan(folder, part, plan)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / f"{part}.plan.json", plan)
-    batches = [clips[i : i + CLIPS_PER_SHARD] for i in range(0, len(clips), CLIPS_PER_SHARD)]
-    names = _shard_names(part, len(clips))
-    pending = [i for i, shard in enumerate(names) if not (folder / f"{shard}.json").exists()]
-    done = len(clips) - sum(len(batches[i]) for i in pending)
-    if strict and (known := _skipped(folder, [shard for i, shard in enumerate(names) if i not in pending])):
-        raise InputError(known[0])
-    fresh = len(pending) == len(names)
-    results = _crop_all([clip for i in pending for clip in batches[i]], settings, workers)
-    try:
-        for i in pending:
-            rows = []
-            for clip in batches[i]:
-                rows.append((clip, next(results)))
-                if strict and isinstance(rows[-1][1], str):
-                    raise InputError(rows[-1][1])
-                done += 1
-                if progress:
-                    progress(done, len(clips))
-            _write_shard(folder, names[i], rows)
-            fresh = False
-    except InputError:
-        if fresh:
-            _discard(folder, part, names)
-        raise
-    finally:
-        results.close()
-    if not any(read_json(folder / f"{shard}.json")["clips"] for shard in names):
-        skipped = [*left_out, *_skipped(folder, names)]
-        _discard(folder, part, names)
-        raise InputError(f"no clip of {part} could be used; the first of {len(skipped)}: {skipped[0]}")
-    _finish(folder)
-    return Prepared(open_store(path), (*left_out, *_skipped(folder, names)))
-
-
-def _check_unique(clips: Sequence[Clip]) -> None:
     seen: set[tuple[str, str]] = set()
     for clip in clips:
         if clip.key in seen:
@@ -193,130 +210,14 @@ def _check_unique(clips: Sequence[Clip]) -> None:
         seen.add(clip.key)
 
 
-def _plan(clips: Sequence[Clip], settings: CropConfig, synthetic: bool, left_out: Sequence[str]) -> dict[str, Any]:
-    rows = [[c.dataset, c.subject, c.clip_id, c.emotion, c.onset, c.apex, c.offset, c.fps, *c.aus] for c in clips]
-    return {
-        "format": FORMAT,
-        "settings": json.loads(json.dumps(dataclasses.asdict(settings))),
-        "clips": len(clips),
-        "clips_sha256": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
-        "left_out": list(left_out),
-        "synthetic": synthetic,
-    }
+def _check_kept(left_out: Sequence[str], documents: Sequence[dict | None]) -> None:
+    known = [*left_out, *(line for document in documents for line in (document or {})["skipped"])]
+    if known:
+        raise UnusableError(known[0])
 
 
-def _check_plan(folder: Path, part: str, plan: dict[str, Any]) -> None:
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    plans = {path.name.removesuffix(".plan.json"): path for path in folder.glob("*.plan.json")}
-    if not plans:
-        raise InputError(
-            f"store folder must be new, empty or a store. Received: {str(folder)!r}, which holds something else"
-        )
-    size = plan["settings"]["size"]
-    for other, path in plans.items():
-        found = read_json(path)
-        if found["settings"]["size"] != size:
-            raise InputError(
-                f"store {str(folder)!r} must have one size. Received: {size}, but {other} in it has {found['settings']['size']}"
-            )
-        if other == part:
-            was, now = {**found["settings"], **found}, {**plan["settings"], **plan}
-            keys = [key for key in now if key != "settings" and was.get(key) != now[key]]
-            differ = [f"{key} {was.get(key)!r} against {now[key]!r}" for key in keys]
-            if differ:
-                raise InputError(
-                    f"{part} in store {str(folder)!r} must be made by the same settings from the same clips. "
-                    f"Received: {'; '.join(differ)}"
-                )
-
-
-def _shard_names(part: str, clips: int) -> list[str]:
-    count = -(-clips // CLIPS_PER_SHARD)
-    return [f"{part}-{i:05d}-of-{count:05d}" for i in range(count)]
-
-
-def _crop_all(clips: Sequence[Clip], settings: CropConfig, workers: int) -> Iterator[CroppedClip | str]:
-    """The crops in the order of the clips, with a bounded number of them in memory."""
-    if workers <= 1 or len(clips) < 2:
-        yield from (crop_clip(clip, settings) for clip in clips)
-        return
-    # Workers are started afresh: forking a process that runs TensorFlow's threads can deadlock.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        waiting: collections.deque[Future] = collections.deque()
-        try:
-            for clip in clips:
-                waiting.append(pool.submit(crop_clip, clip, settings))
-                if len(waiting) > 2 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _write_shard(folder: Path, name: str, rows: Sequence[tuple[Clip, CroppedClip | str]]) -> None:
-    temporary = folder / f".{name}.tfrecord.part"
-    stored = [(clip, result) for clip, result in rows if isinstance(result, CroppedClip)]
-    try:
-        with tf.io.TFRecordWriter(str(temporary)) as writer:
-            for clip, result in stored:
-                writer.write(encode_clip(clip, result.frames, result.flow))
-        with open(temporary, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        size = temporary.stat().st_size
-        os.replace(temporary, folder / f"{name}.tfrecord")
-    finally:
-        temporary.unlink(missing_ok=True)
-    document = {
-        "bytes": size,
-        "sha256": digest,
-        "clips": [clip_row(clip, len(result.frames), result.fps) for clip, result in stored],
-        "skipped": [result for _, result in rows if isinstance(result, str)],
-    }
-    # Last: a shard counts as finished once this file is there.
-    write_json(folder / f"{name}.json", document)
-
-
-def _finish(folder: Path) -> None:
-    """Write clips.csv and the manifest over all finished parts, in the order of their names."""
-    parts, shards, rows = {}, {}, []
-    for path in sorted(folder.glob("*.plan.json")):
-        part, plan = path.name.removesuffix(".plan.json"), read_json(path)
-        names = _shard_names(part, plan["clips"])
-        if not all((folder / f"{name}.json").exists() for name in names):
-            continue
-        documents = {f"{name}.tfrecord": read_json(folder / f"{name}.json") for name in names}
-        stored = [row for document in documents.values() for row in document["clips"]]
-        skipped = [*plan.pop("left_out"), *_skipped(folder, names)]
-        rows += stored
-        shards |= {name: {key: document[key] for key in ("bytes", "sha256")} for name, document in documents.items()}
-        parts[part] = {**plan, "stored": len(stored), "skipped": skipped, "shards": list(documents)}
-    text = io.StringIO()
-    write_rows(rows, text)
-    with atomic_write(folder / CLIPS) as file:
-        file.write(text.getvalue().encode())
-    manifest = {
-        "format": FORMAT,
-        "hash": hashlib.sha256(json.dumps([shards, text.getvalue()]).encode()).hexdigest()[:16],
-        "size": next(iter(parts.values()))["settings"]["size"],
-        "stored": len(rows),
-        "frames": sum(row["length"] for row in rows),
-        "skipped": [line for part in parts.values() for line in part["skipped"]],
-        "parts": parts,
-        "shards": shards,
-    }
-    write_json(folder / MANIFEST, manifest)
-
-
-def _discard(folder: Path, part: str, names: Sequence[str]) -> None:
-    """Remove a part without a clip, and the store if nothing else is in it."""
-    for name in (f"{part}.plan.json", *(f"{shard}{suffix}" for shard in names for suffix in (".json", ".tfrecord"))):
-        (folder / name).unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        folder.rmdir()
-
-
-def _skipped(folder: Path, names: Sequence[str]) -> list[str]:
-    return [line for name in names for line in read_json(folder / f"{name}.json")["skipped"]]
+def _note(task: ShardTask, before: dict) -> str:
+    changed = [
+        each.clip.clip_id for each, source in zip(task.clips, before["sources"], strict=True) if each.source != source
+    ]
+    return f"{task.name} was made again: the files of {len(changed)} clips changed, such as those of {changed[0]!r}"

@@ -1,31 +1,44 @@
-"""The clip store: cropped frames of clips, lossless, in TFRecord shards, and the manifest that says what made them."""
+"""The clip store: cropped frames of clips, lossless, in TFRecord shards, and the manifest that says what made them.
+
+TensorFlow is imported by what needs it, reading in a graph and remote file systems; a local store is opened without.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
+import glob
+import hashlib
+import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
 
 from affnet_tf.datasets.clips import Clip
 from affnet_tf.datasets.people import person
 from affnet_tf.errors import InputError
 from affnet_tf.files import read_json
+from affnet_tf.pipeline.records import Chunk, encode_example
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 __all__ = [
     "CLIPS",
     "FORMAT",
     "MANIFEST",
+    "UNFINISHED",
     "Store",
     "StoredClip",
+    "check_shards",
     "clip_row",
     "encode_clip",
     "local",
+    "naming_damage",
     "open_store",
     "parse_clip",
     "write_rows",
@@ -34,6 +47,8 @@ __all__ = [
 FORMAT = 1
 MANIFEST = "manifest.json"
 CLIPS = "clips.csv"
+# What prepare has not finished lies in a hidden folder of the store, named by the part and this.
+UNFINISHED = ".unfinished"
 COLUMNS = ("dataset", "subject", "clip_id", "emotion", "kind", "length", "onset", "apex", "offset", "fps", "aus")
 
 
@@ -100,39 +115,81 @@ def open_store(path: str | os.PathLike) -> Store:
         InputError: there is none, it is unfinished, or a shard is missing or of another size than the manifest says.
     """
     path = os.fspath(path)
-    if not tf.io.gfile.exists(f"{path}/{MANIFEST}"):
-        unfinished = tf.io.gfile.glob(f"{path}/*.plan.json")
-        if unfinished:
+    if _size(f"{path}/{MANIFEST}") is None:
+        if _unfinished(path):
             raise InputError(f"store {path!r} must be finished: run its affnet prepare again. Received: no {MANIFEST}")
         raise InputError(f"a store must be a folder that affnet prepare wrote. Received: {path!r} without {MANIFEST}")
-    manifest = read_json(f"{path}/{MANIFEST}", opener=tf.io.gfile.GFile)
+    manifest = read_json(f"{path}/{MANIFEST}", opener=_open)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         found = manifest.get("format") if isinstance(manifest, dict) else manifest
         raise InputError(f"{path}/{MANIFEST} must be a store's, of format {FORMAT}. Received: {found!r}")
     for name, entry in manifest["shards"].items():
-        shard = f"{path}/{name}"
-        size = tf.io.gfile.stat(shard).length if tf.io.gfile.exists(shard) else None
+        size = _size(f"{path}/{name}")
         if size != entry["bytes"]:
-            raise InputError(f"shard {shard!r} must have {entry['bytes']} bytes. Received: {size}")
-    if not tf.io.gfile.exists(f"{path}/{CLIPS}"):
+            raise InputError(f"shard '{path}/{name}' must have {entry['bytes']} bytes. Received: {size}")
+    if _size(f"{path}/{CLIPS}") is None:
         raise InputError(f"store {path!r} must have {CLIPS}. Received: none")
-    with tf.io.gfile.GFile(f"{path}/{CLIPS}") as file:
-        clips = tuple(_read_row(row) for row in csv.DictReader(file))
+    with _open(f"{path}/{CLIPS}", "rb") as file:
+        text = file.read().decode("utf-8")
+    clips = tuple(_read_row(row) for row in csv.DictReader(io.StringIO(text, newline="")))
     return Store(path, clips, tuple(f"{path}/{name}" for name in manifest["shards"]), manifest["size"], manifest)
 
 
-def encode_clip(clip: Clip, frames: np.ndarray, flow: np.ndarray | None) -> bytes:
-    """A clip as a TFRecord: its key, its frames uint8 (T, S, S, 3), and its flow float32 (S, S, 3) if it has one."""
-    values = {"key": f"{clip.dataset}\n{clip.clip_id}".encode(), "frames": frames.tobytes()}
+def check_shards(store: Store, shards: Sequence[str] | None = None) -> None:
+    """Read shards from end to end and compare their SHA-256 with the manifest's.
+
+    Args:
+        store: an open store.
+        shards: of these files of the store; by default of all.
+
+    Raises:
+        InputError: naming the first shard that is not as it was written.
+    """
+    for shard in shards or store.shards:
+        digest = hashlib.sha256()
+        with _open(shard, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        expected = store.manifest["shards"][shard.removeprefix(f"{store.path}/")]["sha256"]
+        if digest.hexdigest() != expected:
+            raise InputError(
+                f"shard {shard!r} must have the SHA-256 {expected[:16]}…: remove it and run its affnet prepare again. "
+                f"Received: {digest.hexdigest()[:16]}…"
+            )
+
+
+@contextlib.contextmanager
+def naming_damage(store: Store) -> Iterator[None]:
+    """Around whatever reads clips: TensorFlow's complaint about a damaged record becomes a line that names the shard.
+
+    Raises:
+        InputError: a shard of the store is not as it was written; any error that has another cause stays what it is.
+    """
+    try:
+        yield
+    except Exception as error:
+        # By name: Keras and tf.data hand on the same error in classes of their own, and nothing is imported for it.
+        if type(error).__name__ == "DataLossError":
+            check_shards(store)
+        raise
+
+
+def encode_clip(clip: Clip, frames: np.ndarray, flow: np.ndarray | None) -> list[Chunk]:
+    """A clip as a TFRecord: its key, its frames uint8 (T, S, S, 3), and its flow float32 (S, S, 3) if it has one.
+
+    Returns:
+        The record in pieces; the frames are not copied.
+    """
+    values: dict[str, Any] = {"key": f"{clip.dataset}\n{clip.clip_id}".encode(), "frames": frames}
     if flow is not None:
         values["flow"] = flow.astype("<f4").tobytes()
-    features = {name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for name, value in values.items()}
-    features["shape"] = tf.train.Feature(int64_list=tf.train.Int64List(value=frames.shape))
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
+    return encode_example({**values, "shape": frames.shape})
 
 
 def parse_clip(record: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """The inverse of ``encode_clip``, in the graph: key, frames (T, S, S, 3) uint8, flow (S, S, 3) float32, 0 if none."""
+    import tensorflow as tf
+
     example = tf.io.parse_single_example(
         record,
         {
@@ -192,3 +249,28 @@ def _read_row(row: dict[str, str]) -> StoredClip:
         fps=float(row["fps"]) if row["fps"] else None,
         aus=tuple(row["aus"].split(";")) if row["aus"] else (),
     )
+
+
+def _size(path: str) -> int | None:
+    """Bytes of a file; None if there is none."""
+    if "://" not in path:
+        return os.path.getsize(path) if os.path.isfile(path) else None
+    files = _remote()
+    return files.stat(path).length if files.exists(path) else None
+
+
+def _open(path: str, mode: str) -> IO[bytes]:
+    return open(path, mode) if "://" not in path else _remote().GFile(path, mode)
+
+
+def _unfinished(path: str) -> bool:
+    if "://" in path:
+        return bool(_remote().glob(f"{path}/*.plan.json"))
+    folder = glob.escape(path)
+    return bool(glob.glob(f"{folder}/*.plan.json") or glob.glob(f"{folder}/.*{UNFINISHED}"))
+
+
+def _remote() -> Any:
+    import tensorflow as tf
+
+    return tf.io.gfile

@@ -1,0 +1,229 @@
+"""A part of a clip store on disk: its plan, its shards, what is finished and what is not, and the store's manifest.
+
+What a run makes lies in a hidden folder of the store until all of it is there, and is then moved into place. A run that was
+killed finds it there; a run that fails takes away what it made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from affnet_tf.datasets.clips import Clip
+from affnet_tf.errors import InputError
+from affnet_tf.files import atomic_write, read_json, write_json
+from affnet_tf.pipeline.crops import CropConfig
+from affnet_tf.pipeline.store import CLIPS, FORMAT, MANIFEST, UNFINISHED, write_rows
+
+__all__ = ["Part", "make_plan", "write_manifest"]
+
+PLAN, STAGED_PLAN = ".plan.json", "plan.json"
+# Of the plan; what else differs between two runs, such as where the dataset lies, doesn't change what is stored.
+COMPARED = ("format", "release", "clips", "clips_sha256", "clips_per_shard", "synthetic")
+
+
+def make_plan(
+    clips: Sequence[Clip],
+    settings: CropConfig,
+    release: str | None,
+    clips_per_shard: int,
+    synthetic: bool,
+    left_out: Sequence[str],
+) -> dict[str, Any]:
+    """What a part is made from and how, as JSON values."""
+    rows = [[c.dataset, c.subject, c.clip_id, c.emotion, c.onset, c.apex, c.offset, c.fps, *c.aus] for c in clips]
+    return {
+        "format": FORMAT,
+        "settings": json.loads(json.dumps(dataclasses.asdict(settings))),
+        "release": release,
+        "clips": len(clips),
+        "clips_sha256": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
+        "clips_per_shard": clips_per_shard,
+        "left_out": list(left_out),
+        "synthetic": synthetic,
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One part of a store.
+
+    Attributes:
+        folder: the store's.
+        name: the part's; its files begin with it.
+        plan: what ``make_plan`` gave.
+    """
+
+    folder: Path
+    name: str
+    plan: dict[str, Any]
+
+    @property
+    def stage(self) -> Path:
+        """Where the part lies until it is finished."""
+        return self.folder / f".{self.name}{UNFINISHED}"
+
+    @property
+    def shards(self) -> list[str]:
+        """Names of the shards, without suffix, in order."""
+        return _shard_names(self.name, self.plan)
+
+    def check(self, clips: Sequence[Clip]) -> None:
+        """Raise unless this part can be written to this folder.
+
+        Raises:
+            InputError: the folder is something else, or holds other settings, other clips under this name, frames of another
+                size, or one of the clips in another part.
+        """
+        if not self.folder.exists() or (self.folder.is_dir() and not any(self.folder.iterdir())):
+            return
+        finished = _plans(self.folder)
+        staged = {path.name[1 : -len(UNFINISHED)]: path / STAGED_PLAN for path in self.folder.glob(f".*{UNFINISHED}")}
+        plans = {**{name: path for name, path in staged.items() if path.exists()}, **finished}
+        if not finished and not staged:
+            raise InputError(
+                f"store folder must be new, empty or a store. Received: {str(self.folder)!r}, which holds something else"
+            )
+        size = self.plan["settings"]["size"]
+        for other, path in plans.items():
+            found = read_json(path)
+            if found["settings"]["size"] != size:
+                raise InputError(
+                    f"store {str(self.folder)!r} must have one size. "
+                    f"Received: {size}, but {other} in it has {found['settings']['size']}"
+                )
+            if other == self.name:
+                self._check_same(found)
+        keys = {clip.key for clip in clips}
+        for other in finished:
+            if other != self.name:
+                _check_apart(self.folder, other, keys)
+
+    def begin(self) -> None:
+        """Make the folders and write down the plan."""
+        self.stage.mkdir(parents=True, exist_ok=True)
+        write_json(self.stage / STAGED_PLAN, self.plan)
+
+    @contextlib.contextmanager
+    def undone_if(self, error: type[Exception]) -> Iterator[None]:
+        """Everything that is made inside is taken away again if it ends in this error."""
+        folders = [path for path in (self.stage, self.folder, *self.folder.absolute().parents) if not path.exists()]
+        before = set() if self.stage in folders else set(os.listdir(self.stage))
+        try:
+            yield
+        except error:
+            if self.stage in folders:
+                shutil.rmtree(self.stage, ignore_errors=True)
+            else:
+                for name in set(os.listdir(self.stage)) - before:
+                    (self.stage / name).unlink()
+            for folder in folders[1:]:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+            raise
+
+    def document(self, shard: str) -> dict[str, Any] | None:
+        """What is in a shard that is finished, in place or not yet; None: there is no such shard."""
+        for folder in (self.stage, self.folder):
+            path = folder / f"{shard}.json"
+            with contextlib.suppress(InputError, FileNotFoundError):
+                found = read_json(path)
+                if path.with_suffix(".tfrecord").stat().st_size == found["bytes"]:
+                    return found
+        return None
+
+    def commit(self) -> None:
+        """Move what was made into place. A kill on the way leaves a store that says that it is unfinished."""
+        made = [shard for shard in self.shards if (self.stage / f"{shard}.json").exists()]
+        if made:
+            (self.folder / MANIFEST).unlink(missing_ok=True)
+        for shard in made:
+            # A shard without its document doesn't count: it goes first and comes last.
+            for suffix in (".json", ".tfrecord", ".png"):
+                (self.folder / f"{shard}{suffix}").unlink(missing_ok=True)
+            for suffix in (".png", ".tfrecord", ".json"):
+                with contextlib.suppress(FileNotFoundError):  # no clip, no picture; or it was moved before a kill
+                    os.replace(self.stage / f"{shard}{suffix}", self.folder / f"{shard}{suffix}")
+        plan = self.folder / f"{self.name}{PLAN}"
+        if made or not plan.exists() or read_json(plan) != self.plan:
+            write_json(plan, self.plan)
+        if self.stage.exists():
+            shutil.rmtree(self.stage)
+
+    def _check_same(self, found: dict[str, Any]) -> None:
+        was, now = {**found["settings"], **found}, {**self.plan["settings"], **self.plan}
+        keys = [*self.plan["settings"], *COMPARED]
+        differ = [f"{key} {was.get(key)!r} against {now[key]!r}" for key in keys if was.get(key) != now[key]]
+        if differ:
+            raise InputError(
+                f"{self.name} in store {str(self.folder)!r} must be made by the same settings from the same clips. "
+                f"Received: {'; '.join(differ)}"
+            )
+
+    def pictures(self) -> list[Path]:
+        """The pages of the part's contact sheet, one for each shard that has a clip."""
+        return [path for path in (self.folder / f"{shard}.png" for shard in self.shards) if path.exists()]
+
+
+def write_manifest(folder: Path) -> None:
+    """Write clips.csv and the manifest over all parts, in the order of their names, unless they say the same already."""
+    parts, shards, rows = {}, {}, []
+    for part, path in _plans(folder).items():
+        plan = read_json(path)
+        names = _shard_names(part, plan)
+        if not all((folder / f"{name}.json").exists() for name in names):
+            continue  # killed while it was moved into place
+        documents = {f"{name}.tfrecord": read_json(folder / f"{name}.json") for name in names}
+        stored = [row for document in documents.values() for row in document["clips"]]
+        skipped = [*plan.pop("left_out"), *(line for each in documents.values() for line in each["skipped"])]
+        rows += stored
+        shards |= {name: {key: document[key] for key in ("bytes", "sha256")} for name, document in documents.items()}
+        parts[part] = {**plan, "stored": len(stored), "skipped": skipped, "shards": list(documents)}
+    text = io.StringIO()
+    write_rows(rows, text)
+    manifest = {
+        "format": FORMAT,
+        "hash": hashlib.sha256(json.dumps([shards, text.getvalue()]).encode()).hexdigest()[:16],
+        "size": next(iter(parts.values()))["settings"]["size"],
+        "stored": len(rows),
+        "frames": sum(row["length"] for row in rows),
+        "skipped": [line for part in parts.values() for line in part["skipped"]],
+        "parts": parts,
+        "shards": shards,
+    }
+    with contextlib.suppress(InputError, FileNotFoundError):
+        if read_json(folder / MANIFEST) == manifest and (folder / CLIPS).read_text("utf-8") == text.getvalue():
+            return
+    with atomic_write(folder / CLIPS) as file:
+        file.write(text.getvalue().encode())
+    write_json(folder / MANIFEST, manifest)
+
+
+def _plans(folder: Path) -> dict[str, Path]:
+    """The plan of each part that is in place."""
+    return {path.name.removesuffix(PLAN): path for path in sorted(folder.glob(f"*{PLAN}"))}
+
+
+def _shard_names(part: str, plan: dict[str, Any]) -> list[str]:
+    count = -(-plan["clips"] // plan["clips_per_shard"])
+    return [f"{part}-{i:05d}-of-{count:05d}" for i in range(count)]
+
+
+def _check_apart(folder: Path, part: str, keys: Collection[tuple[str, str]]) -> None:
+    for name in _shard_names(part, read_json(folder / f"{part}{PLAN}")):
+        path = folder / f"{name}.json"
+        rows = read_json(path)["clips"] if path.exists() else []
+        twice = [row for row in rows if (row["dataset"], row["clip_id"]) in keys]
+        if twice:
+            raise InputError(
+                f"store {str(folder)!r} must have each clip once. "
+                f"Received: {twice[0]['dataset']} {twice[0]['clip_id']!r}, which its part {part!r} holds already"
+            )

@@ -126,7 +126,7 @@ def test_an_interrupted_run_resumes_to_the_same_predictions(run, store, tmp_path
     seen = []
     keras.utils.set_random_seed(12345)
     result = evaluate(store, tmp_path / "run", CONFIG, resume=True, progress=lambda *state: seen.append(state))
-    assert seen == [(2, 3, "casme2-sub03"), (3, 3, "done")]
+    assert seen == [(2, 3, "casme2-sub03"), (3, 3, "casme2-sub03")]
     assert (tmp_path / "run" / "predictions.csv").read_bytes() == (run[0] / "predictions.csv").read_bytes()
     assert result.scores == run[1].scores
 
@@ -232,6 +232,20 @@ def test_a_network_that_diverges_is_not_scored(store, tmp_path):
     with pytest.raises(InputError, match=r"^fold 'casme2-sub01': .* finite loss: lower train\.learning_rate.*step"):
         evaluate(store, tmp_path / "run", replace(CONFIG, train=replace(CONFIG.train, learning_rate=1e30, warmup=0.0)))
     assert not (tmp_path / "run" / "folds").exists()
+
+
+def test_predictions_of_validation_subjects_and_logs_stand_beside_each_fold(store, tmp_path):
+    """For a temperature, which may look at training subjects alone: what the fold's network says of those held out."""
+    config = replace(CONFIG, train=replace(CONFIG.train, epochs=1, validation=0.5))
+    evaluate(store, tmp_path, config, tensorboard=True)
+    subject_of = {clip.clip_id: clip.subject for clip in open_store(store).clips}
+    for name in ("casme2-sub01", "casme2-sub02", "casme2-sub03"):
+        fold = json.loads((tmp_path / "folds" / f"{name}.json").read_text())
+        people = {subject_of[clip_id] for _, clip_id, *_ in fold["validation"]}
+        assert len(people) == 1
+        assert people.isdisjoint(subject_of[clip_id] for _, clip_id, *_ in fold["predictions"])
+        np.testing.assert_allclose([sum(row[2:]) for row in fold["validation"]], 1, atol=1e-5)
+        assert any((tmp_path / "tensorboard" / name).rglob("events*"))
 
 
 HELD_OUT = replace(CONFIG, train=replace(CONFIG.train, epochs=3, validation=0.3, patience=2))

@@ -228,31 +228,48 @@ def evaluate(
     console: Console,
     store: Annotated[Path, typer.Argument(help="A clip store.")],
     out: Out,
-    protocol: Annotated[str, typer.Option(help="loso: leave one subject out.")] = "loso",
+    protocol: Annotated[str, typer.Option(help="loso, kfold, cross_dataset, composite or holdout.")] = "loso",
+    k: Annotated[int | None, typer.Option("--k", help="Number of folds of kfold; by default 5.")] = None,
     preset: Preset = None,
     model: Network = None,
     config: Config = None,
     settings: Settings = None,
     labels: Labels = None,
     seed: Seed = None,
+    seeds: Annotated[int, typer.Option(help="Repeat with so many seeds, each a run of its own.")] = 1,
+    parallel: Annotated[int, typer.Option(help="Processes that folds are spread over.")] = 1,
     device: Device = "auto",
     precision: Precision = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Logs of each fold, in tensorboard/.")] = False,
     resume: Resume = False,
 ) -> None:
-    """Train and test person-independently; predictions of all folds are pooled, then scored.
+    """Train and test person-independently; predictions of all folds are pooled, then scored. Writes a report.
 
     Example: affnet evaluate stores/casme2 --out runs/loso --protocol loso
     """
     chosen = _experiment(preset, model, config, settings, labels, seed, precision)
     with silent():
         from affnet_tf.training.experiment import evaluate as run_protocol
-    with console.progress(protocol) as progress:
-        run_protocol(store, out, chosen, protocol, device=device, resume=resume, progress=progress)
+        from affnet_tf.training.repeat import repeat
     from affnet_tf.evaluation.report import write_report
 
-    document, tables = write_report(out)
-    console.result(document, *tables)
-    console.line(f"report: {out / 'report.html'}")
+    options = {"k": k, "device": device, "parallel": parallel, "tensorboard": tensorboard, "resume": resume}
+    with console.progress(protocol) as progress:
+        if seeds == 1:
+            run_protocol(store, out, chosen, protocol, progress=progress, **options)
+        else:
+            result = repeat(store, out, chosen, protocol, seeds=seeds, progress=progress, **options)
+    if seeds == 1:
+        document, tables = write_report(out)
+        console.result(document, *tables)
+        console.line(f"report: {out / 'report.html'}")
+        return
+    reports = [out / f"seed-{number}" for number in result.runs]
+    for each in reports:
+        write_report(each)
+    console.result(result.to_json(), result.table())
+    for each in reports:
+        console.line(f"report: {each / 'report.html'}")
 
 
 @command("report")

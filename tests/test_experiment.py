@@ -11,7 +11,7 @@ from small import SMALL
 
 from affnet_tf.config import ExperimentConfig, TrainConfig, replace
 from affnet_tf.errors import InputError
-from affnet_tf.evaluation.metrics import score
+from affnet_tf.evaluation.metrics import intervals, score
 from affnet_tf.evaluation.predictions import read_predictions
 from affnet_tf.models.affectivenet import affectivenet, probabilities
 from affnet_tf.models.checkpoint import load_checkpoint
@@ -86,8 +86,9 @@ def test_scores_are_those_of_the_pooled_predictions(run):
     again = score(read_predictions(out / "predictions.csv"))
     assert again == result.scores
     document = json.loads((out / "metrics.json").read_text())
-    assert document["scores"]["uf1"] == again.uf1
-    assert document["uf1_interval"] == list(result.uf1_interval)
+    assert list(document["rows"]) == ["all"]
+    assert document["rows"]["all"]["uf1"] == again.uf1
+    assert document["rows"]["all"]["intervals"]["uf1"] == list(intervals(result.predictions).uf1)
     assert set(document["seconds"]) == {"casme2-sub01", "casme2-sub02", "casme2-sub03"}
 
 
@@ -102,7 +103,11 @@ def test_the_run_folder_says_what_made_it(run, store):
     assert manifest["clips"] == 17
     assert manifest["dropped"] == {"casme2 boredom": 1}
     assert manifest["seed"] == 3
-    folds = [json.loads((out / "folds" / name).read_text()) for name in sorted(os.listdir(out / "folds"))]
+    folds = [
+        json.loads((out / "folds" / name).read_text())
+        for name in sorted(os.listdir(out / "folds"))
+        if name.endswith(".json")
+    ]
     assert len(folds) == 3
     assert all(len(fold["history"]["loss"]) == CONFIG.train.epochs for fold in folds)
 
@@ -119,14 +124,14 @@ def test_an_interrupted_run_resumes_to_the_same_predictions(run, store, tmp_path
 
     with pytest.raises(Stopped):
         evaluate(store, tmp_path / "run", CONFIG, progress=stop)
-    assert len(os.listdir(tmp_path / "run" / "folds")) == 2
+    assert len(list((tmp_path / "run" / "folds").glob("*.json"))) == 2
     assert not (tmp_path / "run" / "predictions.csv").exists()
     with pytest.raises(InputError, match="must be new, or resumed with --resume"):
         evaluate(store, tmp_path / "run", CONFIG)
     seen = []
     keras.utils.set_random_seed(12345)
     result = evaluate(store, tmp_path / "run", CONFIG, resume=True, progress=lambda *state: seen.append(state))
-    assert seen == [(2, 3, "casme2-sub03"), (3, 3, "done")]
+    assert seen == [(2, 3, "casme2-sub03"), (3, 3, "casme2-sub03")]
     assert (tmp_path / "run" / "predictions.csv").read_bytes() == (run[0] / "predictions.csv").read_bytes()
     assert result.scores == run[1].scores
 
@@ -232,6 +237,20 @@ def test_a_network_that_diverges_is_not_scored(store, tmp_path):
     with pytest.raises(InputError, match=r"^fold 'casme2-sub01': .* finite loss: lower train\.learning_rate.*step"):
         evaluate(store, tmp_path / "run", replace(CONFIG, train=replace(CONFIG.train, learning_rate=1e30, warmup=0.0)))
     assert not (tmp_path / "run" / "folds").exists()
+
+
+def test_predictions_of_validation_subjects_and_logs_stand_beside_each_fold(store, tmp_path):
+    """For a temperature, which may look at training subjects alone: what the fold's network says of those held out."""
+    config = replace(CONFIG, train=replace(CONFIG.train, epochs=1, validation=0.5))
+    evaluate(store, tmp_path, config, tensorboard=True)
+    subject_of = {clip.clip_id: clip.subject for clip in open_store(store).clips}
+    for name in ("casme2-sub01", "casme2-sub02", "casme2-sub03"):
+        fold = json.loads((tmp_path / "folds" / f"{name}.json").read_text())
+        people = {subject_of[clip_id] for _, clip_id, *_ in fold["validation_predictions"]}
+        assert len(people) == 1
+        assert people.isdisjoint(subject_of[clip_id] for _, clip_id, *_ in fold["predictions"])
+        np.testing.assert_allclose([sum(row[2:]) for row in fold["validation_predictions"]], 1, atol=1e-5)
+        assert any((tmp_path / "tensorboard" / name).rglob("events*"))
 
 
 HELD_OUT = replace(CONFIG, train=replace(CONFIG.train, epochs=3, validation=0.3, patience=2))

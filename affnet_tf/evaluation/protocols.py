@@ -26,6 +26,7 @@ from affnet_tf.evaluation.fold import (
 )
 
 __all__ = [
+    "BY_FOLD",
     "PROTOCOLS",
     "Fold",
     "Key",
@@ -42,6 +43,9 @@ __all__ = [
 
 PROTOCOLS = ("loso", "kfold", "composite", "cross_dataset", "holdout")
 """The names that ``folds`` takes."""
+
+BY_FOLD = ("cross_dataset",)
+"""Those whose folds are experiments of their own: they are scored one by one, never pooled."""
 
 
 def folds(

@@ -2,88 +2,68 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import functools
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from affnet_tf.config import ExperimentConfig
-from affnet_tf.datasets.labels import LabelScheme, label_scheme
-from affnet_tf.errors import InputError, unknown
-from affnet_tf.evaluation.metrics import Scores, chance_uf1, score, uf1_interval
+from affnet_tf.config import ExperimentConfig, check
+from affnet_tf.errors import InputError
+from affnet_tf.evaluation.headline import Headline, headlines
+from affnet_tf.evaluation.metrics import Scores, check_pooled
 from affnet_tf.evaluation.predictions import Prediction, Predictions, write_predictions
-from affnet_tf.evaluation.protocols import Fold, Key, hold_out_subjects, loso
+from affnet_tf.evaluation.protocols import BY_FOLD, Fold, Key, check_folds, hold_out_subjects
+from affnet_tf.evaluation.protocols import folds as folds_of
 from affnet_tf.files import read_json, write_json
 from affnet_tf.models.affectivenet import probabilities
 from affnet_tf.models.checkpoint import Checkpoint, is_checkpoint, load_checkpoint, save_checkpoint
 from affnet_tf.models.networks import build_network, set_frequencies
-from affnet_tf.pipeline.input import check_representation, load, motion_images, training_batches
-from affnet_tf.pipeline.reading import ClipReader
-from affnet_tf.pipeline.store import Store, StoredClip, open_store
+from affnet_tf.pipeline.input import training_batches
+from affnet_tf.pipeline.store import StoredClip
 from affnet_tf.training.fit import History, Trainer, balanced_weights
+from affnet_tf.training.gallery import Gallery
+from affnet_tf.training.labelled import LabelledClips
+from affnet_tf.training.parallel import in_processes
 from affnet_tf.training.progress import Report
 from affnet_tf.training.run import Run, open_run
 from affnet_tf.training.strategy import Devices, choose_devices
 
-__all__ = ["PROTOCOLS", "Evaluation", "evaluate", "train"]
-
-PROTOCOLS = ("loso",)
+__all__ = ["Evaluation", "evaluate", "train"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """The outcome of ``evaluate``: pooled scores, the interval of UF1 over subjects, UF1 by chance, seconds by fold."""
+    """The outcome of ``evaluate``.
 
-    scores: Scores
-    uf1_interval: tuple[float, float]
-    chance_uf1: tuple[float, float]
+    Attributes:
+        predictions: of all folds.
+        rows: the scores of all clips and, of several, of each dataset; for ``cross_dataset`` those of each ordered pair.
+        seconds: by fold.
+    """
+
+    predictions: Predictions
+    rows: tuple[Headline, ...]
     seconds: dict[str, float]
 
-
-class _Data:
-    """A store's labelled clips, their frames as a dataset, and their motion images."""
-
-    def __init__(self, path: str | os.PathLike, config: ExperimentConfig) -> None:
-        self.store: Store = open_store(path)
-        self.scheme: LabelScheme = label_scheme(config.labels, self.store.clips)
-        self.label_of, self.dropped = self.scheme.assign(self.store.clips)
-        self.labelled = [clip for clip in self.store.clips if clip.key in self.label_of]
-        if not self.labelled:
-            words = sorted({clip.emotion for clip in self.store.clips})
-            raise InputError(f"label scheme {self.scheme.name!r} must map an emotion of the store. Received: {words}")
-        self.row_of = {clip.key: row for row, clip in enumerate(self.store.clips) if clip.key in self.label_of}
-        self._config = config
-        check_representation(self.store, config.motion.representation)
-
-    @functools.cached_property
-    def clips(self) -> ClipReader:
-        """The labelled clips by row."""
-        return ClipReader(self.store, self.row_of.values())
-
-    @functools.cached_property
-    def images(self) -> np.ndarray:
-        """The motion image of every labelled clip, without augmentation."""
-        return motion_images(self.clips.in_order(), self._config.motion, self._config.model.input_size)
-
     @property
-    def classes(self) -> int:
-        return len(self.scheme.labels)
+    def scores(self) -> Scores:
+        """The scores of all clips.
 
-    def truth(self, keys: Iterable[Key]) -> list[int]:
-        return [self.label_of[key] for key in keys]
+        Raises:
+            InputError: the folds are experiments of their own, and are not pooled.
+        """
+        check_pooled(self.predictions)
+        return self.rows[0].scores
 
-    def subjects(self, keys: Iterable[Key]) -> list[str]:
-        return sorted({self.store.clips[self.row_of[key]].person for key in keys})
-
-    def pictures(self, keys: Iterable[Key]) -> np.ndarray:
-        place = {key: place for place, key in enumerate(self.row_of)}
-        return self.images[[place[key] for key in keys]]
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready dictionary, without the predictions."""
+        return {"rows": {row.name: row.to_json() for row in self.rows}, "seconds": self.seconds}
 
 
 def train(
@@ -107,13 +87,13 @@ def train(
     """
     out = Path(out)
     devices = choose_devices(device, config.train.precision)
-    data = _Data(store, config)
+    data = LabelledClips(store, config)
     run = open_run(out, _document({"task": "train"}, config, data), resume)
     if run.resumed and is_checkpoint(out / "model"):
         (out / "state.npz").unlink(missing_ok=True)
         return load_checkpoint(out / "model")
     kept, held_out = hold_out_subjects(data.labelled, config.train.validation, config.train.seed)
-    load(data.clips, config)
+    data.load()
     with devices.scope():
         trainer = _trainer(config, data.classes, _steps([len(kept)], config), devices)
         run.begin(str(devices), _facts(config, data))
@@ -148,57 +128,143 @@ def evaluate(
     config: ExperimentConfig,
     protocol: str = "loso",
     *,
+    k: int | None = None,
     device: str = "auto",
     resume: bool = False,
+    parallel: int = 1,
+    tensorboard: bool = False,
     progress: Report | None = None,
 ) -> Evaluation:
     """Train and test by a protocol; the predictions of all folds are pooled and then scored.
 
-    Writes config.json, manifest.json, folds/<name>.json, predictions.csv and metrics.json to ``out``. All folds share one
-    compiled step. Finished folds are kept when a run is interrupted and resumed; the result is the same.
+    Writes config.json, manifest.json, folds/<name>.json, predictions.csv and metrics.json to ``out``. All folds of a process
+    share one compiled step. Finished folds are kept when a run is interrupted and resumed; the result is the same, however
+    many processes run.
+
+    Args:
+        store: a clip store.
+        out: folder of the run.
+        config: the experiment.
+        protocol: one of ``evaluation.protocols.PROTOCOLS``.
+        k: number of folds of ``kfold``.
+        device: ``auto``, ``cpu``, ``gpu`` or ``tpu``.
+        resume: go on with a run in the same folder.
+        parallel: processes that folds are spread over.
+        tensorboard: write logs for TensorBoard to tensorboard/<fold>.
+        progress: called with (folds done, folds in all, a fold's name).
 
     Raises:
-        InputError: unknown protocol, a bad store, an ``out`` that exists without ``resume``, or one made by another config.
+        InputError: unknown protocol, or one that the store's clips do not serve; a class that a fold cannot learn; a bad store,
+            an ``out`` that exists without ``resume``, or one made by another config.
     """
-    if protocol not in PROTOCOLS:
-        raise unknown("protocol", protocol, PROTOCOLS)
+    check(parallel >= 1, "parallel", "be at least 1", parallel)
     devices = choose_devices(device, config.train.precision)
-    data = _Data(store, config)
-    folds = loso(data.labelled, config.train.validation, config.train.seed)
-    run = open_run(Path(out), _document({"task": "evaluate", "protocol": protocol}, config, data), resume)
-    pending = [fold for fold in folds if not run.fold(fold.name).exists()]
+    data = LabelledClips(store, config)
+    folds = folds_of(protocol, data.labelled, config.train.validation, config.train.seed, k=k, label_of=data.label_of)
+    check_folds(folds, data.label_of, data.scheme.labels)
+    task = {"task": "evaluate", "protocol": protocol, **({} if k is None else {"k": k})}
+    run = open_run(Path(out), _document(task, config, data), resume)
+    pending = [fold.name for fold in folds if not run.fold(fold.name).exists()]
     if pending:
-        load(data.clips, config)
+        # Built before anything is written: a network that cannot be built leaves no folder.
         with devices.scope():
             trainer = _trainer(config, data.classes, _steps([len(fold.train) for fold in folds], config), devices)
-            run.begin(str(devices), _facts(config, data))
-            for fold in pending:
+        excluded = {fold.name: fold.reason for fold in folds if fold.excluded}
+        run.begin(str(devices), {**_facts(config, data), **({"excluded": excluded} if excluded else {})})
+        if parallel > 1:
+            arguments = (store, config, folds, run, device, min(parallel, len(pending)), tensorboard)
+            finished = in_processes(_run_folds_elsewhere, pending, min(parallel, len(pending)), arguments)
+        else:
+            finished = _run_folds(pending, trainer, data, config, folds, run, devices, tensorboard)
+        done = len(folds) - len(pending)
+        with contextlib.closing(finished):
+            if progress:
+                progress(done, len(folds), pending[0])
+            for name in finished:
+                done += 1
                 if progress:
-                    progress(folds.index(fold), len(folds), fold.name)
-                try:
-                    write_json(run.fold(fold.name), _run_fold(trainer, data, config, fold))
-                except InputError as error:
-                    raise InputError(f"fold {fold.name!r}: {error}") from None
-    if progress:
+                    progress(done, len(folds), name)
+    elif progress:
         progress(len(folds), len(folds), "done")
-    return _pool(run, data, folds)
+    return _gather(run, data, folds, protocol in BY_FOLD)
 
 
-def _run_fold(trainer: Trainer, data: _Data, config: ExperimentConfig, fold: Fold) -> dict[str, Any]:
+def _run_folds(
+    names: Iterable[str],
+    trainer: Trainer,
+    data: LabelledClips,
+    config: ExperimentConfig,
+    folds: Sequence[Fold],
+    run: Run,
+    devices: Devices,
+    tensorboard: bool,
+) -> Iterator[str]:
+    """Run folds one after the other; each is written when it is finished, and then named."""
+    by_name = {fold.name: fold for fold in folds}
+    data.load()
+    with devices.scope():
+        gallery = Gallery(trainer.model, config.model)
+        for name in names:
+            log_dir = run.path / "tensorboard" / name if tensorboard else None
+            try:
+                outcome = _run_fold(trainer, data, config, by_name[name], log_dir)
+                _show(gallery, run.fold(name), data, outcome)
+            except InputError as error:
+                raise InputError(f"fold {name!r}: {error}") from None
+            write_json(run.fold(name), outcome)
+            yield name
+
+
+def _run_folds_elsewhere(
+    names: Iterable[str],
+    store: str | os.PathLike,
+    config: ExperimentConfig,
+    folds: Sequence[Fold],
+    run: Run,
+    device: str,
+    processes: int,
+    tensorboard: bool,
+) -> Iterator[str]:
+    """The same in a process of its own."""
+    devices = choose_devices(device, config.train.precision)
+    data = LabelledClips(store, config, processes)
+    with devices.scope():
+        trainer = _trainer(config, data.classes, _steps([len(fold.train) for fold in folds], config), devices)
+    yield from _run_folds(names, trainer, data, config, folds, run, devices, tensorboard)
+
+
+def _run_fold(
+    trainer: Trainer, data: LabelledClips, config: ExperimentConfig, fold: Fold, log_dir: Path | None
+) -> dict[str, Any]:
     started = time.perf_counter()
     trainer.reset()
-    history = _fit(trainer, data, config, fold.train, fold.validation)
-    predicted = probabilities(trainer.model, data.pictures(fold.test), config.train.batch_size)
+    history = _fit(trainer, data, config, fold.train, fold.validation, log_dir=log_dir)
+
+    def predict(keys: Sequence[Key]) -> list[list]:
+        predicted = probabilities(trainer.model, data.pictures(keys), config.train.batch_size) if keys else []
+        return [[*key, *map(float, row)] for key, row in zip(keys, predicted, strict=True)]
+
     return {
         "history": history,
+        "train_clips": len(fold.train),
+        "excluded": fold.excluded,
+        "reason": fold.reason,
+        "predictions": predict(fold.test),
+        "validation_predictions": predict(fold.validation),
         "seconds": time.perf_counter() - started,
-        "predictions": [[*key, *map(float, row)] for key, row in zip(fold.test, predicted, strict=True)],
     }
+
+
+def _show(gallery: Gallery, file: Path, data: LabelledClips, outcome: dict[str, Any]) -> None:
+    """Write what the network saw of a few test clips, beside the fold's outcome."""
+    keys = [(dataset, clip_id) for dataset, clip_id, *_ in outcome["predictions"]]
+    predicted = np.array([numbers for _, _, *numbers in outcome["predictions"]])
+    gallery.write(file.with_suffix(".npz"), keys, data.pictures(keys), data.truth(keys), predicted)
 
 
 def _fit(
     trainer: Trainer,
-    data: _Data,
+    data: LabelledClips,
     config: ExperimentConfig,
     train_keys: Sequence[Key],
     validation_keys: Sequence[Key],
@@ -242,22 +308,16 @@ def _float32_copy(model: keras.Model, config: ExperimentConfig, classes: int) ->
     return copy
 
 
-def _document(task: dict[str, str], config: ExperimentConfig, data: _Data) -> dict[str, Any]:
+def _document(task: dict[str, str], config: ExperimentConfig, data: LabelledClips) -> dict[str, Any]:
     return {**task, "config": config.to_json(), "labels": data.scheme.to_json(), "store": data.store.hash}
 
 
-def _facts(config: ExperimentConfig, data: _Data) -> dict[str, Any]:
-    return {
-        "seed": config.train.seed,
-        "synthetic": data.store.synthetic,
-        "store": os.path.abspath(data.store.path) if "://" not in data.store.path else data.store.path,
-        "store_hash": data.store.hash,
-        "clips": len(data.labelled),
-        "dropped": {f"{dataset} {emotion}": count for (dataset, emotion), count in data.dropped.items()},
-    }
+def _facts(config: ExperimentConfig, data: LabelledClips) -> dict[str, Any]:
+    return {"seed": config.train.seed, **data.facts()}
 
 
-def _pool(run: Run, data: _Data, folds: Sequence[Fold]) -> Evaluation:
+def _gather(run: Run, data: LabelledClips, folds: Sequence[Fold], by_fold: bool) -> Evaluation:
+    """Join the folds' predictions to the labels, by clip id, and score them."""
     clip_of: dict[Key, StoredClip] = {clip.key: clip for clip in data.labelled}
     rows, seconds = [], {}
     for fold in folds:
@@ -268,7 +328,6 @@ def _pool(run: Run, data: _Data, folds: Sequence[Fold]) -> Evaluation:
             rows.append(Prediction(dataset, clip_id, clip.subject, fold.name, data.label_of[clip.key], tuple(numbers)))
     predictions = Predictions(data.scheme.labels, tuple(rows))
     write_predictions(run.path / "predictions.csv", predictions)
-    scores = score(predictions)
-    result = Evaluation(scores, uf1_interval(predictions), chance_uf1(predictions.truth, data.classes), seconds)
-    write_json(run.path / "metrics.json", dataclasses.asdict(result))
+    result = Evaluation(predictions, tuple(headlines(predictions, by_fold)), seconds)
+    write_json(run.path / "metrics.json", result.to_json())
     return result

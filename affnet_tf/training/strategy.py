@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ import keras
 
 from affnet_tf.errors import InputError, unknown
 
-__all__ = ["Devices", "choose_devices"]
+__all__ = ["Devices", "choose_devices", "share_cores"]
 
 DEVICES = ("auto", "cpu", "gpu", "tpu")
 
@@ -94,6 +95,26 @@ def choose_devices(device: str = "auto", precision: str = "auto") -> Devices:
     if precision == "auto":
         precision = {"cpu": "float32", "tpu": "mixed_bfloat16"}.get(kind) or _gpu_precision()
     return Devices(kind, names, precision, _mirrored(names) if len(names) > 1 else None)
+
+
+def share_cores(place: int, processes: int) -> None:
+    """Keep this process to its part of the cores; to be called before the backend computes anything.
+
+    How TensorFlow splits a sum depends on its number of threads, so that a smaller pool would give other last digits. The
+    pool keeps the size that it has in a process on its own, and its threads are kept to the part of the cores.
+
+    Args:
+        place: of this process, from 0.
+        processes: how many share the machine.
+    """
+    if keras.backend.backend() != "tensorflow" or not hasattr(os, "sched_setaffinity"):
+        return
+    import tensorflow as tf
+
+    cores = sorted(os.sched_getaffinity(0))
+    tf.config.threading.set_intra_op_parallelism_threads(len(cores))
+    tf.config.threading.set_inter_op_parallelism_threads(len(cores))
+    os.sched_setaffinity(0, cores[place % len(cores) :: processes] or cores)
 
 
 def _tensorflow_devices() -> dict[str, tuple[str, ...]]:

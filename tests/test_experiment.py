@@ -317,3 +317,39 @@ def test_low_precision_gives_a_float32_network(store, tmp_path):
     again = load_checkpoint(tmp_path / "run" / "model")
     images = np.random.default_rng(0).random((3, 32, 32, 3), np.float32)
     np.testing.assert_array_equal(probabilities(checkpoint.model, images), probabilities(again.model, images))
+
+
+@pytest.fixture(scope="module")
+def two_datasets(tmp_path_factory):
+    """Two people of CASME II, and two of CAS(ME)², one of whom is one of them; four emotions each."""
+    folder = tmp_path_factory.mktemp("two")
+    words = {"happiness": "positive", "disgust": "negative"}
+    clips = []
+    for dataset, names in (("casme2", ("sub01", "sub15")), ("casme_sq", ("s01", "s15"))):
+        for clip in forge_clips(folder / dataset):
+            emotion = words.get(clip.emotion, clip.emotion) if dataset == "casme_sq" else clip.emotion
+            subject = names[clip.subject == "sub02"]
+            clips.append(dataclasses.replace(clip, dataset=dataset, subject=subject, emotion=emotion))
+    return prepare(clips, folder / "store", CropConfig(SIZE, "none"), name="both").store.path
+
+
+@pytest.mark.parametrize("protocol", ["composite", "cross_dataset", "holdout", "kfold"])
+def test_every_protocol_runs_and_its_folds_are_those_of_the_protocol(two_datasets, tmp_path, protocol):
+    """What was trained on and tested is read back from the run and held against the identities, not against the protocol."""
+    options = {"k": 2} if protocol == "kfold" else {}
+    config = replace(CONFIG, train=replace(CONFIG.train, epochs=1, validation=0.0))
+    result = evaluate(two_datasets, tmp_path / "run", config, protocol, **options)
+    clips = {(clip.dataset, clip.clip_id): clip for clip in open_store(two_datasets).clips}
+    rows = read_predictions(tmp_path / "run" / "predictions.csv").rows
+    names = {"composite": 3, "kfold": 2, "cross_dataset": 2, "holdout": 2}
+    assert len({row.fold for row in rows}) == names[protocol]
+    tested = {(row.dataset, row.clip_id) for row in rows}
+    assert len(tested) == len(rows) == len([clip for clip in clips.values() if clip.emotion != "boredom"])
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    for file in (tmp_path / "run" / "folds").glob("*.json"):
+        fold = json.loads(file.read_text())
+        if protocol in ("cross_dataset", "holdout"):
+            # Subject 15 of both is one person, whose clips may not train what is tested on him.
+            assert len(fold["excluded"]) == sum(clip.subject in ("sub15", "s15") for clip in clips.values()) // 2
+            assert "persons" in manifest["excluded"][file.stem]
+    assert [row.name for row in result.rows][:1] == ["casme2-to-casme_sq" if protocol == "cross_dataset" else "all"]

@@ -23,11 +23,12 @@ __all__ = [
     "numbered_images",
     "read_json",
     "restore",
+    "image_number",
     "write_json",
 ]
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-# The last digits of a name before one or more suffixes of images.
+# The last digits of a name before the suffix of an image, or several: some releases ship frames named .jpg.jpg.
 _NUMBERED = re.compile(rf"(\d+)\D*?(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))})+$", re.IGNORECASE)
 
 
@@ -156,11 +157,9 @@ def numbered_images(folder: str | os.PathLike) -> dict[int, Path]:
         raise InputError(f"frame folder must be a folder. Received: {str(folder)!r}") from None
     base, found = Path(folder), {}
     for name in entries:
-        # Some releases ship frames named .jpg.jpg.
-        match = _NUMBERED.search(name)
-        if match is None or name.startswith("."):
+        number = image_number(name)
+        if number is None:
             continue
-        number = int(match[1])
         if number in found:
             raise InputError(
                 f"frame numbers in {str(folder)!r} must be unique. Received: {found[number].name!r} and {name!r}"
@@ -198,6 +197,12 @@ def _remove(path: Path) -> None:
         path.unlink()
     else:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def image_number(name: str) -> int | None:
+    """The last integer in an image's name; None for a name without one, a hidden file, and what is no image."""
+    match = None if name.startswith(".") else _NUMBERED.search(name)
+    return int(match[1]) if match else None
 
 
 def _umask() -> int:

@@ -2,10 +2,12 @@
 
     python benchmarks/prepare.py
 
-Pre-cropped JPEG frames, no face detector. Decoding, like preparing, is a command of its own over two processes, and the two
-take turns in one run. Synthetic noise stands in for faces (28 kB a frame, as textured crops of this size have): only time and
-memory are measured here. Memory is the sum of the resident sets of a command and all its descendants, read from /proc every
-10 ms; pages that they share are counted in each. `inspect` has frame files of one byte, which nobody could decode.
+Pre-cropped JPEG frames, no face detector. Decoding, to full size and colour, and preparing, from the sheet to the store, run
+over two processes each and take turns in one run. Synthetic noise stands in for faces (28 kB a frame, as textured crops of
+this size have): only time and memory are measured here. `inspect` has frame files of one byte, which nobody could decode.
+
+Memory is that of the command, started anew: the sum of the resident sets of it and all its descendants, read from /proc
+every 10 ms; pages that they share are counted in each.
 """
 
 from __future__ import annotations
@@ -19,13 +21,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
-import openpyxl
-
-from affnet_tf.console import Console
 
 CLIPS, SUBJECTS, WORKERS, ROUNDS = 255, 26, 2, 3
 HEADER = ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Action Units", "Estimated Emotion")
@@ -33,7 +33,9 @@ TICK = 0.01
 
 
 def forge(root: Path, pictures: list[bytes]) -> int:
-    """CASME II's workbook and cropped frames: 255 clips of 24 to 110 frames, hard links to a few files. The number of frames."""
+    """CASME II's workbook and cropped frames, hard links to a few files: 255 clips of 24 to 110. How many frames."""
+    import openpyxl
+
     rng = np.random.default_rng(0)
     book = openpyxl.Workbook()
     book.active.append(HEADER)
@@ -67,22 +69,29 @@ def decode(folder: Path) -> int:
     return sum(cv2.imread(str(path)) is not None for path in folder.iterdir())
 
 
-def decode_all(root: Path) -> None:
-    """What `decode` is run as."""
+def decode_all(root: Path, frames: int) -> None:
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(WORKERS, mp_context=context) as pool:
-        print(sum(pool.map(decode, root.glob("Cropped/*/*"))))
+        assert sum(pool.map(decode, root.glob("Cropped/*/*"))) == frames
 
 
-def run(*words: object) -> tuple[float, float]:
-    """Seconds that a command takes, and the greatest sum of the resident sets of its processes, in MB."""
-    start, most = time.perf_counter(), 0
-    process = subprocess.Popen([sys.executable, *map(str, words)], stdout=subprocess.DEVNULL)
+def seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def command(*words: object) -> float:
+    """Run `affnet`; the greatest sum of its processes' resident sets, in MB."""
+    most = 0
+    process = subprocess.Popen(
+        [sys.executable, "-m", "affnet_tf", *map(str, words), "--quiet"], stdout=subprocess.DEVNULL
+    )
     while process.poll() is None:
         most = max(most, resident(process.pid))
         time.sleep(TICK)
     assert process.returncode == 0, words
-    return time.perf_counter() - start, most / 1e6
+    return most / 1e6
 
 
 def resident(pid: int) -> int:
@@ -96,39 +105,47 @@ def resident(pid: int) -> int:
 
 
 def main() -> None:
-    measured: dict[str, list[tuple[float, float]]] = {"decode": [], "prepare": [], "again": [], "inspect": []}
+    from affnet_tf.console import Console
+    from affnet_tf.datasets.inspection import inspect_dataset
+    from affnet_tf.pipeline.prepare import prepare_dataset
+
+    times: dict[str, list[float]] = {"decode": [], "prepare": [], "again": [], "inspect": []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         root, empty, store = folder / "casme2", folder / "one_byte", folder / "store"
         frames = forge(root, noise())
         forge(empty, [b"x"])
-        prepare = ("-m", "affnet_tf", "prepare", "casme2", root, store, "--workers", WORKERS, "--quiet")
+        jobs = {
+            "decode": lambda: decode_all(root, frames),
+            "prepare": lambda: prepare_dataset("casme2", root, store, workers=WORKERS),
+            "again": lambda: prepare_dataset("casme2", root, store, workers=WORKERS),
+            "inspect": lambda: inspect_dataset("casme2", empty),
+        }
         for _ in range(ROUNDS):
-            measured["decode"].append(run(__file__, "decode", root))
-            measured["prepare"].append(run(*prepare))
-            measured["again"].append(run(*prepare))
-            measured["inspect"].append(run("-m", "affnet_tf", "inspect", "casme2", empty, "--quiet"))
+            for job, run in jobs.items():
+                times[job].append(seconds(run))
             shutil.rmtree(store)
+        memory = {
+            "prepare": command("prepare", "casme2", root, store, "--workers", WORKERS),
+            "again": command("prepare", "casme2", root, store, "--workers", WORKERS),
+            "inspect": command("inspect", "casme2", empty),
+        }
     labels = {
         "decode": "decode with OpenCV, nothing else",
         "prepare": "affnet prepare, 128×128",
-        "again": "affnet prepare of the finished store",
-        "inspect": "affnet inspect, frames of 1 byte",
+        "again": "affnet prepare of a finished store",
+        "inspect": "affnet inspect",
     }
-    base = statistics.median(seconds for seconds, _ in measured["decode"])
+    ratios = {"decode": 1.0, "prepare": statistics.median(map(float.__truediv__, times["decode"], times["prepare"]))}
     rows = []
-    for job, values in measured.items():
-        seconds = statistics.median(value for value, _ in values)
-        ratio = f"{base / seconds:.2f}" if job in ("decode", "prepare") else ""
-        rows.append(
-            (labels[job], f"{seconds:.2f}", f"{frames / seconds:.0f}", ratio, f"{max(m for _, m in values):.0f}")
-        )
-    title = f"CASME II, forged: {CLIPS} clips, {frames} JPEG frames of 280×340, {WORKERS} processes"
-    Console().result({}, (title, ("job", "seconds", "frames/s", "ratio", "peak MB, all processes"), rows))
+    for job, values in times.items():
+        middle = statistics.median(values)
+        ratio = f"{ratios[job]:.2f}" if job in ratios else ""
+        peak = f"{memory[job]:.0f}" if job in memory else ""
+        rows.append((labels[job], f"{middle:.2f}", f"{frames / middle:.0f}", ratio, peak))
+    title = f"A forged CASME II: {CLIPS} clips, {frames} JPEG frames of 280×340, {WORKERS} processes, {ROUNDS} rounds"
+    Console().result({}, (title, ("job", "seconds", "frames/s", "ratio", "peak MB"), rows))
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["decode"]:
-        decode_all(Path(sys.argv[2]))
-    else:
-        main()
+    main()

@@ -9,13 +9,14 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+import tensorflow as tf
 from forged import SIZE, forge_clips
 
 from affnet_tf.errors import InputError
 from affnet_tf.pipeline import prepare as prepare_module
 from affnet_tf.pipeline.crops import CropConfig
 from affnet_tf.pipeline.input import read_clips
-from affnet_tf.pipeline.store import open_store
+from affnet_tf.pipeline.store import check_shards, naming_damage, open_store
 
 SETTINGS = CropConfig(size=SIZE, detector="none")
 
@@ -210,6 +211,49 @@ def test_a_shard_of_another_size_is_noticed(whole, tmp_path, change):
         InputError, match=r"shard '.*casme2-00001-of-00003\.tfrecord' must have \d+ bytes\. Received: \d+"
     ):
         open_store(path)
+
+
+def test_a_flipped_byte_is_named(whole, tmp_path):
+    path = shutil.copytree(whole, tmp_path / "store")
+    shard = path / "casme2-00001-of-00003.tfrecord"
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(bytes(data))
+    store = open_store(path)
+    named = (
+        r"^shard '.*casme2-00001-of-00003\.tfrecord' must have the SHA-256 \w+…: remove it and run .* Received: \w+…$"
+    )
+    with pytest.raises(InputError, match=named):
+        check_shards(store)
+    with pytest.raises(InputError, match=named), naming_damage(store):
+        list(read_clips(store).as_numpy_iterator())
+    check_shards(store, [store.shards[0], store.shards[2]])
+    check_shards(open_store(whole))
+    with pytest.raises(ZeroDivisionError), naming_damage(store):
+        1 / 0  # noqa: B018
+
+
+def test_a_store_is_read_from_another_file_system(whole):
+    files = tf.io.gfile
+    files.makedirs("ram://stores/whole")
+    with pytest.raises(InputError, match=r"'ram://stores/whole' without manifest\.json"):
+        open_store("ram://stores/whole")
+    files.copy(str(whole / "casme2.plan.json"), "ram://stores/whole/casme2.plan.json")
+    with pytest.raises(InputError, match="must be finished"):
+        open_store("ram://stores/whole")
+    for name in os.listdir(whole):
+        files.copy(str(whole / name), f"ram://stores/whole/{name}", overwrite=True)
+    remote, local = open_store("ram://stores/whole"), open_store(whole)
+    assert (remote.clips, remote.hash, remote.frame_size) == (local.clips, local.hash, local.frame_size)
+    check_shards(remote)
+    for there, here in zip(read_clips(remote).as_numpy_iterator(), read_clips(local).as_numpy_iterator(), strict=True):
+        for a, b in zip(there, here, strict=True):
+            np.testing.assert_array_equal(a, b)
+    with pytest.raises(InputError, match="must be written to a local folder"):
+        prepare([], "ram://stores/new", SETTINGS)
+    files.remove("ram://stores/whole/casme2-00001-of-00003.tfrecord")
+    with pytest.raises(InputError, match=r"casme2-00001-of-00003\.tfrecord' must have \d+ bytes\. Received: None"):
+        open_store("ram://stores/whole")
 
 
 @pytest.mark.parametrize("name", ["casme2-00002-of-00003.tfrecord", "manifest.json", "clips.csv"])

@@ -17,6 +17,8 @@ __all__ = ["draw_tile", "write_page"]
 
 SIDE, COLUMNS, CAPTION, GAP = 96, 4, 16, 8
 PAPER, INK = 255, (40, 40, 40)
+# A motion image of this many frames, evenly spaced, looks like that of all.
+POOLED = 16
 
 
 def draw_tile(clip: Clip, frames: np.ndarray) -> np.ndarray:
@@ -32,7 +34,8 @@ def draw_tile(clip: Clip, frames: np.ndarray) -> np.ndarray:
     if len(frames) == 1:
         pictures = [frames[0]]
     else:
-        motion = affective_motion_image(frames, scaling="standard")
+        some = np.linspace(0, len(frames) - 1, min(len(frames), POOLED)).round().astype(int)
+        motion = affective_motion_image(frames[some], scaling="standard")
         pictures = [frames[0], frames[apex_place(clip, len(frames))], np.round(motion * 255).astype(np.uint8)]
     tile = np.full((SIDE + CAPTION, 3 * SIDE, 3), PAPER, np.uint8)
     for i, picture in enumerate(pictures):

@@ -17,7 +17,7 @@ from affnet_tf.errors import InputError
 from affnet_tf.imaging.faces import FaceDetector, face_detector
 from affnet_tf.pipeline.crops import CropConfig, locate_face
 from affnet_tf.pipeline.shards import ClipTask, clip_line
-from affnet_tf.pipeline.workers import Tick, run_tasks
+from affnet_tf.pipeline.workers import Tick, Workers
 
 __all__ = ["locate_faces"]
 
@@ -41,9 +41,9 @@ def locate_faces(clips: Sequence[ClipTask], settings: CropConfig, folder: Path, 
     for _ in range(len(clips) - len(missing)):
         tick()
     if missing:
-        found = run_tasks(locate_clip, [(wanted[key].clip, settings) for key in missing], 1, tick, apart=True)
-        with open(folder / FACES, "a", encoding="utf-8") as file:
-            for key, answer in zip(missing, found, strict=True):
+        tasks = [(wanted[key].clip, settings) for key in missing]
+        with Workers(1, apart=True) as worker, open(folder / FACES, "a", encoding="utf-8") as file:
+            for key, answer in zip(missing, worker.run(locate_clip, tasks, tick), strict=True):
                 known[key] = answer
                 file.write(json.dumps([key, answer]) + "\n")
                 file.flush()

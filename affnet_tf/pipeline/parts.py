@@ -142,21 +142,24 @@ class Part:
 
     def commit(self) -> None:
         """Move what was made into place. A kill on the way leaves a store that says that it is unfinished."""
+        plan = self.folder / f"{self.name}{PLAN}"
+        if not self.stage.exists() and plan.exists() and read_json(plan) == self.plan:
+            return
+        self.begin()
         made = [shard for shard in self.shards if (self.stage / f"{shard}.json").exists()]
         if made:
             (self.folder / MANIFEST).unlink(missing_ok=True)
         for shard in made:
-            # A shard without its document doesn't count: it goes first and comes last.
-            for suffix in (".json", ".tfrecord", ".png"):
-                (self.folder / f"{shard}{suffix}").unlink(missing_ok=True)
+            # A shard without its document doesn't count: it goes first and comes last. What was moved before a kill is there.
+            shown = bool(read_json(self.stage / f"{shard}.json")["clips"])
+            (self.folder / f"{shard}.json").unlink(missing_ok=True)
+            if not shown:
+                (self.folder / f"{shard}.png").unlink(missing_ok=True)
             for suffix in (".png", ".tfrecord", ".json"):
-                with contextlib.suppress(FileNotFoundError):  # no clip, no picture; or it was moved before a kill
+                with contextlib.suppress(FileNotFoundError):
                     os.replace(self.stage / f"{shard}{suffix}", self.folder / f"{shard}{suffix}")
-        plan = self.folder / f"{self.name}{PLAN}"
-        if made or not plan.exists() or read_json(plan) != self.plan:
-            write_json(plan, self.plan)
-        if self.stage.exists():
-            shutil.rmtree(self.stage)
+        os.replace(self.stage / STAGED_PLAN, plan)
+        shutil.rmtree(self.stage)
 
     def _check_same(self, found: dict[str, Any]) -> None:
         was, now = {**found["settings"], **found}, {**self.plan["settings"], **self.plan}
@@ -175,6 +178,9 @@ class Part:
 
 def write_manifest(folder: Path) -> None:
     """Write clips.csv and the manifest over all parts, in the order of their names, unless they say the same already."""
+    for name in (CLIPS, MANIFEST):
+        for path in folder.glob(f".{name}.*.part"):  # of a run that was killed while it wrote them
+            path.unlink()
     parts, shards, rows = {}, {}, []
     for part, path in _plans(folder).items():
         plan = read_json(path)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from affnet_tf.datasets.annotations import read_annotations
-from affnet_tf.datasets.clips import Clip, validate_clips
+from affnet_tf.datasets.annotations import Annotations, read_annotations
+from affnet_tf.datasets.clips import Clip, Problem, validate_clips
 from affnet_tf.datasets.folders import SYNTHETIC_MARKER
 from affnet_tf.datasets.specs import spec
 from affnet_tf.errors import InputError
@@ -17,8 +18,8 @@ from affnet_tf.pipeline.detection import locate_faces
 from affnet_tf.pipeline.parts import Part, make_plan, write_manifest
 from affnet_tf.pipeline.shards import ClipTask, ShardTask, UnusableError, write_shard
 from affnet_tf.pipeline.sources import fingerprints
-from affnet_tf.pipeline.store import Store, local, open_store
-from affnet_tf.pipeline.workers import run_tasks
+from affnet_tf.pipeline.store import MANIFEST, Store, local, open_store
+from affnet_tf.pipeline.workers import Workers
 
 __all__ = ["Prepared", "prepare", "prepare_dataset"]
 
@@ -79,35 +80,32 @@ def prepare_dataset(
     """
     name = spec(name).name
     annotations = read_annotations(name, root, release)
-    errors = [problem for problem in annotations.problems if problem.severity == "error"]
-    broken: dict[tuple[str, str], list[str]] = {}
-    for problem in validate_clips(annotations.clips):
-        if problem.severity == "error":
-            errors.append(problem)
-            broken.setdefault((problem.dataset, problem.clip_id), []).append(str(problem))
-    if strict and errors:
-        raise InputError(str(errors[0]))
-    clips: dict[tuple[str, str], Clip] = {}
-    for clip in annotations.clips:
-        clips.setdefault(clip.key, clip)  # one that is there twice is broken, and listed once
-    if broken.keys() >= clips.keys():
-        raise InputError(
-            f"{name} must have a clip that can be used. Received: {len(errors)} problems, such as {errors[0]}"
-        )
     detector = detector or ("none" if annotations.release == "cropped" else "mtcnn")
-    return prepare(
-        list(clips.values()),
-        store,
-        CropConfig(size=size, detector=detector, magnify=magnify),
-        name=name,
-        release=annotations.release,
-        synthetic=(Path(root) / SYNTHETIC_MARKER).exists(),
-        left_out=[str(problem) for problem in annotations.problems if problem.severity == "error"],
-        broken=broken,
-        workers=workers or os.cpu_count() or 1,
-        strict=strict,
-        progress=progress,
-    )
+    settings = CropConfig(size=size, detector=detector, magnify=magnify)
+    with Workers(workers or os.cpu_count() or 1) as pool:
+        if detector == "none" and len(annotations.clips) > CLIPS_PER_SHARD and not (local(store) / MANIFEST).exists():
+            pool.start()  # beside TensorFlow, which finds the faces, they would take memory and wait
+        broken, errors = _check(annotations, strict)
+        clips: dict[tuple[str, str], Clip] = {}
+        for clip in annotations.clips:
+            clips.setdefault(clip.key, clip)  # one that is there twice is broken, and listed once
+        if broken.keys() >= clips.keys():
+            raise InputError(
+                f"{name} must have a clip that can be used. Received: {len(errors)} problems, such as {errors[0]}"
+            )
+        return prepare(
+            list(clips.values()),
+            store,
+            settings,
+            name=name,
+            release=annotations.release,
+            synthetic=(Path(root) / SYNTHETIC_MARKER).exists(),
+            left_out=[str(problem) for problem in annotations.problems if problem.severity == "error"],
+            broken=broken,
+            workers=pool,
+            strict=strict,
+            progress=progress,
+        )
 
 
 def prepare(
@@ -120,7 +118,7 @@ def prepare(
     synthetic: bool = False,
     left_out: Sequence[str] = (),
     broken: Mapping[tuple[str, str], Sequence[str]] | None = None,
-    workers: int = 1,
+    workers: int | Workers = 1,
     strict: bool = False,
     clips_per_shard: int = CLIPS_PER_SHARD,
     progress: Progress | None = None,
@@ -140,7 +138,7 @@ def prepare(
         synthetic: the people do not exist; every result from them will say so.
         left_out: one line for each row of the annotation that made no clip; the manifest lists them first.
         broken: by clip key, why clips are known to be unusable; they are listed, not read.
-        workers: processes that decode, crop and write.
+        workers: processes that decode, crop and write, or how many.
         strict: raise at the first clip that cannot be used, instead of skipping it; the folder is then as it was before.
         clips_per_shard: how many clips a shard takes.
         progress: called with (steps done, steps in all); a clip is one step, and one more if a face is looked for.
@@ -167,7 +165,8 @@ def prepare(
     with part.undone_if(UnusableError):
         if pending:
             part.begin()
-            _make(pending, settings, workers, len(clips), progress)
+            with Workers(workers) if isinstance(workers, int) else contextlib.nullcontext(workers) as pool:
+                _make(pending, settings, pool, len(clips), progress)
         documents = [part.document(shard) for shard in part.shards]
         skipped = [*left_out, *(line for document in documents for line in document["skipped"])]
         if not any(document["clips"] for document in documents):
@@ -179,7 +178,7 @@ def prepare(
 
 
 def _make(
-    tasks: Sequence[ShardTask], settings: CropConfig, workers: int, clips: int, progress: Progress | None
+    tasks: Sequence[ShardTask], settings: CropConfig, workers: Workers, clips: int, progress: Progress | None
 ) -> None:
     """Write the shards that are missing."""
     wanted = sum(len(task.clips) for task in tasks)
@@ -196,8 +195,20 @@ def _make(
     if faces:
         located = iter(locate_faces([each for task in tasks for each in task.clips], settings, tasks[0].folder, tick))
         tasks = [dataclasses.replace(task, clips=tuple(next(located) for _ in task.clips)) for task in tasks]
-    for _ in run_tasks(write_shard, tasks, workers, tick):
+    for _ in workers.run(write_shard, tasks, tick):
         pass
+
+
+def _check(annotations: Annotations, strict: bool) -> tuple[dict[tuple[str, str], list[str]], list[Problem]]:
+    """The lines for each clip that breaks a rule, by its key; and all errors, those of the annotation first."""
+    errors = [problem for problem in annotations.problems if problem.severity == "error"]
+    found = [problem for problem in validate_clips(annotations.clips) if problem.severity == "error"]
+    if strict and (errors or found):
+        raise InputError(str([*errors, *found][0]))
+    broken: dict[tuple[str, str], list[str]] = {}
+    for problem in found:
+        broken.setdefault((problem.dataset, problem.clip_id), []).append(str(problem))
+    return broken, [*errors, *found]
 
 
 def _check_clips(clips: Sequence[Clip]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -9,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from affnet_tf.datasets.clips import Clip
-from affnet_tf.errors import InputError
-from affnet_tf.files import numbered_images
+from affnet_tf.files import image_number
 
 __all__ = ["fingerprints"]
+
+State = tuple[str, int, int]  # name, bytes, time of change in nanoseconds
 
 
 def fingerprints(clips: Sequence[Clip], notes: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -26,27 +28,32 @@ def fingerprints(clips: Sequence[Clip], notes: Sequence[Sequence[str]]) -> Itera
         notes: for each clip, lines that say why it cannot be used.
     """
     folder: Path | None = None
-    listing: dict[int, Path] = {}
+    listing: dict[int, list[State]] = {}
     for clip, lines in zip(clips, notes, strict=True):
         if clip.kind != "folder":
-            files = [clip.frames]
+            files = [_file(clip.frames)]
         else:
             if clip.frames != folder:
                 folder, listing = clip.frames, _listed(clip.frames)
             last = clip.onset if clip.offset is None else clip.offset
-            files = [path for number, path in listing.items() if clip.onset <= number <= last]
-        text = json.dumps([[_state(path) for path in files], list(lines)])
+            files = [state for number in sorted(listing) if clip.onset <= number <= last for state in listing[number]]
+        text = json.dumps([files, list(lines)])
         yield hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _listed(folder: Path) -> dict[int, Path]:
-    try:
-        return numbered_images(folder)
-    except (InputError, OSError):
-        return {}  # the same as an empty folder: both are reported when the clip is read
+def _listed(folder: Path) -> dict[int, list[State]]:
+    """Images of a folder by number. One that is not there is the same as an empty one: reading the clip reports both."""
+    found: dict[int, list[State]] = {}
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            number = image_number(entry.name)
+            if number is not None:
+                state = entry.stat()
+                found.setdefault(number, []).append((entry.name, state.st_size, state.st_mtime_ns))
+    return found
 
 
-def _state(path: Path) -> tuple[str, int, int]:
+def _file(path: Path) -> State:
     try:
         found = os.stat(path)
     except OSError:

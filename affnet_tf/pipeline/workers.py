@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ import cv2
 
 from affnet_tf.errors import InputError
 
-__all__ = ["Tick", "run_tasks"]
+__all__ = ["Tick", "Workers"]
 
 Task, Result = TypeVar("Task"), TypeVar("Result")
 # Called once for each clip that is done.
@@ -30,50 +30,75 @@ class Stopped(Exception):
     """The parent doesn't want the rest."""
 
 
-def run_tasks(
-    function: Callable[[Task, Tick], Result],
-    tasks: Sequence[Task],
-    workers: int,
-    tick: Tick,
-    *,
-    apart: bool = False,
-) -> Iterator[Result]:
-    """The results of ``function(task, tick)`` in the order of the tasks, from worker processes that run them at once.
+class Workers:
+    """Processes that run tasks; a context, at whose end they are gone.
 
     Args:
-        function: of a module's top level; it calls its ``tick`` for each clip.
-        tasks: what can be pickled.
-        workers: processes; with one, or one task, all is done in this process.
-        tick: called in this process for each clip.
+        count: how many; with 1, and for a single task, this process does the work unless ``apart``.
         apart: in other processes in any case, so that what they load doesn't stay.
-
-    Raises:
-        InputError: what ``function`` raised, or a worker was killed.
     """
-    if not apart and (workers <= 1 or len(tasks) < 2):
-        yield from (function(task, tick) for task in tasks)
-        return
-    # Started afresh: forking a process that runs TensorFlow's threads can deadlock.
-    context = multiprocessing.get_context("spawn")
-    count, stop = context.Value("Q"), context.Event()
-    pool = ProcessPoolExecutor(min(workers, len(tasks)), context, _begin, (count, stop))
-    told = 0
-    try:
-        with _without_interrupts():
-            futures = [pool.submit(_call, function, task) for task in tasks]
-        for future in futures:
-            for _ in _polls(future):
-                told = _tell(count, told, tick)
-            told = _tell(count, told, tick)
-            yield future.result()
-    except BrokenProcessPool:
-        raise InputError(
-            "the worker processes must live until they are done: the same command goes on where it stopped, and with fewer "
-            "--workers it takes less memory. Received: one was killed"
-        ) from None
-    finally:
-        stop.set()
-        pool.shutdown(wait=True, cancel_futures=True)
+
+    def __init__(self, count: int, *, apart: bool = False) -> None:
+        self._count = count
+        self._apart = apart
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool:
+            self._stop.set()
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def start(self) -> None:
+        """Let the processes load their libraries already, while this one does something else."""
+        if (self._count > 1 or self._apart) and not self._pool:
+            # Started afresh: forking a process that runs TensorFlow's threads can deadlock.
+            context = multiprocessing.get_context("spawn")
+            self._done, self._stop = context.Value("Q"), context.Event()
+            self._told = 0
+            self._pool = ProcessPoolExecutor(self._count, context, _begin, (self._done, self._stop))
+            with _without_interrupts():
+                for _ in range(self._count):
+                    self._pool.submit(_nothing)
+
+    def run(self, function: Callable[[Task, Tick], Result], tasks: Sequence[Task], tick: Tick) -> Iterator[Result]:
+        """The results of ``function(task, tick)``, in the order of the tasks.
+
+        Args:
+            function: of a module's top level; it calls its ``tick`` for each clip.
+            tasks: what can be pickled.
+            tick: called in this process for each clip.
+
+        Raises:
+            InputError: what ``function`` raised, or a process was killed.
+        """
+        if len(tasks) > 1 or self._apart:
+            self.start()
+        if not self._pool:
+            yield from (function(task, tick) for task in tasks)
+            return
+        try:
+            with _without_interrupts():
+                futures = [self._pool.submit(_call, function, task) for task in tasks]
+            for future in futures:
+                while not future.done():
+                    wait([future], timeout=POLL)
+                    self._tell(tick)
+                self._tell(tick)
+                yield future.result()
+        except BrokenProcessPool:
+            raise InputError(
+                "the worker processes must live until they are done: the same command goes on where it stopped, and with "
+                "fewer --workers it takes less memory. Received: one was killed"
+            ) from None
+
+    def _tell(self, tick: Tick) -> None:
+        now = self._done.value
+        for _ in range(now - self._told):
+            self._told += 1
+            tick()
 
 
 @contextlib.contextmanager
@@ -87,19 +112,6 @@ def _without_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _polls(future: Future) -> Iterator[None]:
-    while not future.done():
-        wait([future], timeout=POLL)
-        yield
-
-
-def _tell(count: Any, told: int, tick: Tick) -> int:
-    now = count.value
-    for _ in range(now - told):
-        tick()
-    return now
 
 
 _count: Any = None
@@ -120,6 +132,10 @@ def _die_with_the_parent() -> None:
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])
         os._exit(1)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _call(function: Callable[[Task, Tick], Result], task: Task) -> Result | None:

@@ -23,7 +23,7 @@ class Preset:
         config: its settings.
         about: what it is, where it comes from, and what of its training is the paper's.
         command: what to type, on a store of the synthetic people that ``_PEOPLE`` makes.
-        cost: parameters and multiply-accumulates at 4 classes, epochs, and about how long the command took.
+        cost: parameters and multiply-accumulates at 4 classes, epochs, and what the evaluation (its 8 folds) took.
         score: UF1, its 95 % interval and UAR that the command printed; empty where it was not run.
     """
 
@@ -57,7 +57,8 @@ PRESETS: dict[str, Preset] = {
         "affectivenet",
         ExperimentConfig(),
         "AffectiveNet (Verma, Vipparthi, Singh, IEEE MultiMedia 28(1), 2021, arXiv 2104.07569), as reconstructed here.",
-        "1,441,476 parameters, 210,539,520 MACs, 40 epochs",
+        "1,441,476 parameters, 210,539,520 MACs, 40 epochs; about 14 minutes of processor time",
+        "UF1 0.777 [0.688, 0.858], UAR 0.781; 96 clips of 8 synthetic people, 4 classes",
     ),
     "affectivenet_edge": _preset(
         "affectivenet_edge",
@@ -77,7 +78,8 @@ PRESETS: dict[str, Preset] = {
             train=TrainConfig(epochs=40, weight_decay=0.1),
         ),
         "The same idea for phones: depthwise kernels, a strided stem, two stages. Ours.",
-        "122,436 parameters, 5,633,536 MACs, 40 epochs",
+        "122,436 parameters, 5,633,536 MACs, 40 epochs; about 6 minutes of processor time",
+        "UF1 0.905 [0.837, 0.969], UAR 0.906; 96 clips of 8 synthetic people, 4 classes",
     ),
     "learnet": _preset(
         "learnet",
@@ -126,7 +128,8 @@ PRESETS: dict[str, Preset] = {
         ),
         "OFF-ApexNet (Gan et al., Signal Processing: Image Communication 74, 2019, arXiv 1805.08699) on optical flow, three "
         f"classes. {_OURS}",
-        "2,665,500 parameters, 3,834,304 MACs, 40 epochs",
+        "2,665,500 parameters, 3,834,304 MACs, 40 epochs; about 2 minutes of processor time",
+        "UF1 1.000 [1.000, 1.000], UAR 1.000; 66 clips of 8 synthetic people, 3 classes",
     ),
     "mobilenetv3small": _preset(
         "mobilenetv3small",
@@ -139,13 +142,15 @@ PRESETS: dict[str, Preset] = {
         "logistic",
         ExperimentConfig(model=ModelConfig(network="logistic")),
         "Logistic regression on the motion image averaged in 4×4 squares: a floor.",
-        "9,412 parameters, 9,408 MACs, 40 epochs",
+        "9,412 parameters, 9,408 MACs, 40 epochs; about 3 minutes of processor time",
+        "UF1 0.699 [0.571, 0.808], UAR 0.719; 96 clips of 8 synthetic people, 4 classes",
     ),
     "majority": _preset(
         "majority",
         ExperimentConfig(model=ModelConfig(network="majority")),
         "The class frequencies of the training clips, whatever the image; in closed form, no epoch is run: a floor.",
-        "16 parameters, 12 MACs",
+        "16 parameters, 12 MACs; seconds",
+        "UF1 0.100 [0.100, 0.100], UAR 0.250; 96 clips of 8 synthetic people, 4 classes",
     ),
 }
 

@@ -14,6 +14,8 @@ def randomise(model, seed: int = 0) -> None:
     rng = np.random.default_rng(seed)
     for weight in model.weights:
         fan_in = int(np.prod(weight.shape[:-1])) if len(weight.shape) > 1 else 10
+        if len(weight.shape) == 4 and weight.shape[-1] == 1:  # depthwise: each output reads one channel
+            fan_in = int(np.prod(weight.shape[:2]))
         values = rng.normal(0, fan_in**-0.5, weight.shape)
         name = weight.name.split("/")[-1].split(":")[0]
         if name in ("gamma", "moving_variance"):

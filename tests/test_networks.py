@@ -120,7 +120,14 @@ def test_the_wiring_as_a_plain_float64_loop_has_it(name):
 
 
 def test_mobilenet_answers_as_that_of_keras():
-    ours = random_network("mobilenetv3small")
+    keras.utils.set_random_seed(0)
+    ours = build_network(config_of("mobilenetv3small"), 3)
+    randomise(ours)
+    # Statistics of some images, without which a network so deep answers the same to all.
+    norms = [layer for layer in ours.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    for layer in norms:
+        layer.momentum = 0.0
+    ours(images(32, 32, seed=2), training=True)
     theirs = keras.applications.MobileNetV3Small(
         (32, 32, 3), weights=None, classes=3, classifier_activation=None, include_preprocessing=False
     )
@@ -128,8 +135,8 @@ def test_mobilenet_answers_as_that_of_keras():
     theirs.set_weights([w.reshape(shape) for w, shape in zip(ours.get_weights(), shapes, strict=True)])
     data = images(2, 32)
     expected = values(theirs(2 * data - 1))
-    assert np.abs(expected).max() > 0.1
-    np.testing.assert_allclose(values(ours(data)), expected, atol=1e-4 * np.abs(expected).max())
+    assert np.abs(expected[0] - expected[1]).max() > 0.1 * np.abs(expected).max(), "images must matter"
+    np.testing.assert_allclose(values(ours(data)), expected, atol=1e-3 * np.abs(expected).max())
 
 
 def test_logits_are_float32_under_mixed_bfloat16(network):

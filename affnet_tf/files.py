@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -21,7 +22,11 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike, mode: str = "wb", **options: Any) -> Iterator[IO]:
-    """Open a temporary file beside ``path``; it takes the name ``path`` only if the block succeeds."""
+    """Open a temporary file beside ``path``; it takes the name ``path`` only if the block succeeds.
+
+    Raises:
+        InputError: the disk is full.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if "b" not in mode:
@@ -32,10 +37,10 @@ def atomic_write(path: str | os.PathLike, mode: str = "wb", **options: Any) -> I
         with os.fdopen(handle, mode, **options) as file:
             yield file
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
-        raise
+        raise _said_plainly(error, path) from None
 
 
 @contextlib.contextmanager
@@ -43,7 +48,7 @@ def atomic_folder(path: str | os.PathLike, *, replace: bool = False) -> Iterator
     """Yield a temporary folder beside ``path``; it takes the name ``path`` only if the block succeeds.
 
     Raises:
-        InputError: ``path`` exists and ``replace`` is false.
+        InputError: ``path`` exists and ``replace`` is false, or the disk is full.
     """
     path = Path(path)
     if path.exists() and not replace:
@@ -60,9 +65,9 @@ def atomic_folder(path: str | os.PathLike, *, replace: bool = False) -> Iterator
             shutil.rmtree(retired)
         else:
             os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        raise _said_plainly(error, path) from None
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
@@ -127,3 +132,13 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def _said_plainly(error: BaseException, path: Path) -> BaseException:
+    """One line in place of the error of a full disk; any other error as it is."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return InputError(
+            f"{str(path)!r} must have room on its disk: free some, and run the same command again (with --resume for a run). "
+            f"Received: {os.strerror(error.errno)}"
+        )
+    return error

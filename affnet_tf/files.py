@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import re
@@ -20,10 +21,10 @@ __all__ = [
     "atomic_folder",
     "atomic_write",
     "check_folder",
+    "image_number",
     "numbered_images",
     "read_json",
     "restore",
-    "image_number",
     "write_json",
 ]
 
@@ -34,7 +35,11 @@ _NUMBERED = re.compile(rf"(\d+)\D*?(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))}
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike, mode: str = "wb", **options: Any) -> Iterator[IO]:
-    """Open a temporary file beside ``path``; it takes the name ``path`` only if the block succeeds."""
+    """Open a temporary file beside ``path``; it takes the name ``path`` only if the block succeeds.
+
+    Raises:
+        InputError: the disk is full.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if "b" not in mode:
@@ -45,10 +50,10 @@ def atomic_write(path: str | os.PathLike, mode: str = "wb", **options: Any) -> I
         with os.fdopen(handle, mode, **options) as file:
             yield file
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
-        raise
+        raise _said_plainly(error, path) from None
 
 
 @contextlib.contextmanager
@@ -59,7 +64,7 @@ def atomic_folder(path: str | os.PathLike, *, replace: bool = False) -> Iterator
     exchange two names in one step, it may leave the old one beside it; ``restore`` then brings it back.
 
     Raises:
-        InputError: ``path`` exists and ``replace`` is false, or is a file or below one.
+        InputError: ``path`` exists and ``replace`` is false, or is a file or below one; or the disk is full.
     """
     path = Path(path)
     check_folder(path)
@@ -72,9 +77,9 @@ def atomic_folder(path: str | os.PathLike, *, replace: bool = False) -> Iterator
         os.chmod(temporary, 0o777 & ~_umask())
         yield temporary
         _put(temporary, path)
-    except BaseException:
+    except BaseException as error:
         _remove(temporary)
-        raise
+        raise _said_plainly(error, path) from None
 
 
 def restore(path: str | os.PathLike) -> None:
@@ -209,3 +214,13 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def _said_plainly(error: BaseException, path: Path) -> BaseException:
+    """One line in place of the error of a full disk; any other error as it is."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return InputError(
+            f"{str(path)!r} must have room on its disk: free some, and run the same command again (with --resume for a run). "
+            f"Received: {os.strerror(error.errno)}"
+        )
+    return error

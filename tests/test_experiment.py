@@ -1,3 +1,4 @@
+import contextlib
 import csv
 import dataclasses
 import json
@@ -14,7 +15,7 @@ from affnet_tf.errors import InputError
 from affnet_tf.evaluation.metrics import intervals, score
 from affnet_tf.evaluation.predictions import read_predictions
 from affnet_tf.models.affectivenet import affectivenet, probabilities
-from affnet_tf.models.checkpoint import load_checkpoint
+from affnet_tf.models.checkpoint import load_checkpoint, save_checkpoint
 from affnet_tf.pipeline.crops import CropConfig
 from affnet_tf.pipeline.input import motion_images, training_batches
 from affnet_tf.pipeline.prepare import prepare
@@ -273,6 +274,8 @@ def test_the_checkpoint_on_disk_is_the_network_returned(trained, store):
     np.testing.assert_array_equal(probabilities(checkpoint.model, images), theirs)
     np.testing.assert_allclose(theirs.sum(axis=1), 1, atol=1e-6)
     assert theirs.std() > 1e-4
+    alone = sum(weight.size * 4 for weight in checkpoint.model.get_weights())
+    assert (out / "model" / "model.weights.h5").stat().st_size < 1.5 * alone + 64 * 1024, "no optimizer state"
     history = json.loads((out / "history.json").read_text())
     assert set(history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
     assert len(again.details["subjects"]) == 2
@@ -300,6 +303,39 @@ def test_an_interrupted_training_resumes_to_the_same_network(trained, store, tmp
         np.testing.assert_array_equal(ours, theirs)
     history = (tmp_path / "run" / "history.json").read_text()
     assert history == (trained[0] / "history.json").read_text()
+
+
+@contextlib.contextmanager
+def files_up_to(size: int):
+    """A full disk, as far as a test can have one: no file grows beyond so many bytes."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_one_line_and_the_run_can_be_gone_on_with(trained, store, tmp_path):
+    """First there is no room for the state of an epoch, then none for the checkpoint."""
+    out, size = tmp_path / "run", (trained[0] / "model" / "model.weights.h5").stat().st_size
+    with (
+        files_up_to(5000),
+        pytest.raises(InputError, match=r"state\.npz' must have room on its disk.*Received: File too"),
+    ):
+        train(store, out, HELD_OUT, tensorboard=False)
+    assert sorted(os.listdir(out)) == ["config.json", "manifest.json"]
+    checkpoint = load_checkpoint(trained[0] / "model")
+    with (
+        files_up_to(size),
+        pytest.raises(InputError, match=r"model' must have room on its disk"),
+    ):
+        save_checkpoint(out / "model", checkpoint)
+    assert sorted(os.listdir(out)) == ["config.json", "manifest.json"]
+    again = train(store, out, HELD_OUT, tensorboard=False, resume=True)
+    for ours, theirs in zip(again.model.get_weights(), trained[1].model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_a_finished_training_is_not_done_again(trained, store, monkeypatch):

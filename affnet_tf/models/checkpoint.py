@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from affnet_tf.config import ExperimentConfig
 from affnet_tf.errors import InputError
@@ -68,7 +69,7 @@ def save_checkpoint(folder: str | os.PathLike, checkpoint: Checkpoint, *, replac
     """Write a checkpoint folder, whole or not at all.
 
     Raises:
-        InputError: the folder exists and ``replace`` is false.
+        InputError: the folder exists and ``replace`` is false, or the disk is full.
     """
     with atomic_folder(folder, replace=replace) as temporary:
         write_json(
@@ -82,6 +83,7 @@ def save_checkpoint(folder: str | os.PathLike, checkpoint: Checkpoint, *, replac
                 "details": dict(checkpoint.details),
             },
         )
+        _make_room(temporary / WEIGHTS, checkpoint.model)
         checkpoint.model.save_weights(temporary / WEIGHTS)
     return Path(folder)
 
@@ -123,6 +125,14 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
+
+
+def _make_room(path: Path, model: keras.Model) -> None:
+    """Meet a full disk with a plain file: HDF5 may swallow the error, leave half a file, or end the process."""
+    size = sum(int(np.prod(weight.shape)) * 4 + 4096 for weight in model.weights) + 65536
+    with open(path, "wb") as file:
+        file.write(bytes(size))
+    path.unlink()
 
 
 def _document(folder: Path) -> dict[str, Any]:

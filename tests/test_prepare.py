@@ -38,6 +38,11 @@ def rows() -> list:
     return [(f"{1 + i % 3:02d}", name, None, 5, 7, 10, None, "4", "others") for i, name in enumerate(NAMES)]
 
 
+def write_people(root: Path, *releases: str) -> None:
+    entries = [layouts.row(1 + i % 3, name, 5, 7, 10, "4", "others") for i, name in enumerate(NAMES)]
+    layouts.write(root, "casme2", entries, releases)
+
+
 def folder_of(root: Path, number: int) -> Path:
     return root / "Cropped" / f"sub{1 + number % 3:02d}" / NAMES[number]
 
@@ -45,7 +50,7 @@ def folder_of(root: Path, number: int) -> Path:
 @pytest.fixture
 def people(tmp_path):
     """A cropped CASME II of twenty clips of six frames: two shards."""
-    layouts.casme2(tmp_path / "people", rows(), ("cropped",))
+    write_people(tmp_path / "people", "cropped")
     return tmp_path / "people"
 
 
@@ -286,7 +291,7 @@ def test_a_root_may_move(people, tmp_path):
 
 
 def test_another_release_is_refused(tmp_path):
-    layouts.casme2(tmp_path / "people", rows())
+    write_people(tmp_path / "people", "cropped", "raw")
     prepare_dataset("casme2", tmp_path / "people", tmp_path / "store", size=SIZE, workers=1)
     with pytest.raises(InputError, match=r"release 'cropped' against 'raw'"):
         prepare_dataset("casme2", tmp_path / "people", tmp_path / "store", release="raw", detector="none", size=SIZE)

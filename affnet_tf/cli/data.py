@@ -1,0 +1,151 @@
+"""Commands that make, show and prepare datasets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from affnet_tf.command import command
+from affnet_tf.console import Console
+from affnet_tf.silence import silent
+
+Release = Annotated[str | None, typer.Option(help="cropped or raw; by default the cropped one if it is there.")]
+
+
+@command("demo")
+def demo(
+    console: Console,
+    out: Annotated[Path, typer.Option(help="Folder for everything that comes out.", file_okay=False)] = Path("demo"),
+) -> int:
+    """The whole way on synthetic people: synthesise, prepare, LOSO, train, export, verify, predict.
+
+    Example: affnet demo --out demo
+    """
+    with silent():
+        from affnet_tf.demo import run_demo
+    return run_demo(out, console)
+
+
+@command("synth")
+def synth(
+    console: Console,
+    out: Annotated[Path, typer.Argument(help="New folder.", file_okay=False)],
+    dataset: Annotated[str, typer.Option(help="Whose layout to write: affnet datasets lists them.")] = "casme2",
+    subjects: Annotated[int, typer.Option(help="People.")] = 8,
+    clips: Annotated[int, typer.Option(help="Clips for each of them.")] = 12,
+    difficulty: Annotated[float, typer.Option(help="Scale of the nuisances; 0 is clean, 1 the default.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 0,
+    raw: Annotated[bool, typer.Option("--raw", help="Uncropped frames too.")] = False,
+    composite: Annotated[
+        bool,
+        typer.Option(
+            "--composite", help="A stand-in for MEGC2019's three datasets: 442 clips of 68 subjects, as they are."
+        ),
+    ] = False,
+    workers: Annotated[int | None, typer.Option(help="Processes.")] = None,
+) -> None:
+    """Write people who do not exist, in the layout of a dataset.
+
+    Example: affnet synth people --subjects 8 --clips 12
+    """
+    from affnet_tf.datasets.synthetic import write_composite, write_synthetic
+
+    with console.progress("synthesise") as progress:
+        options = {"difficulty": difficulty, "seed": seed, "workers": workers, "progress": progress}
+        if composite:
+            folders = write_composite(out, **options)
+        else:
+            path = write_synthetic(out, dataset=dataset, subjects=subjects, clips=clips, raw=raw, **options)
+            folders = {dataset: path}
+    console.result(
+        {"synthetic": True, "datasets": {name: str(path) for name, path in folders.items()}},
+        ("", ("layout", "synthetic dataset"), [(name, str(path)) for name, path in folders.items()]),
+    )
+
+
+@command("datasets")
+def datasets(console: Console) -> None:
+    """The supported datasets, what folder is expected, and how to get them.
+
+    Example: affnet datasets
+    """
+    from affnet_tf.datasets.catalogue import datasets_table
+
+    rows = datasets_table()
+    columns = ("name", "title", "subjects", "clips", "fps", "expects", "obtain")
+    cells = [[row[name] if name != "expects" else "\n".join(row[name]) for name in columns] for row in rows]
+    console.result(rows, ("", columns, cells))
+
+
+@command("inspect")
+def inspect_(
+    console: Console,
+    name: Annotated[str, typer.Argument(help="The dataset: affnet datasets lists them.")],
+    root: Annotated[Path, typer.Argument(help="The dataset's folder, as its owners ship it.")],
+    release: Release = None,
+) -> int:
+    """Subjects, clips, classes, lengths and problems of a dataset on disk, beside the published figures.
+
+    Example: affnet inspect casme2 /data/CASME2
+    """
+    from affnet_tf.datasets.inspection import inspect_dataset
+
+    inspection = inspect_dataset(name, root, release)
+    console.result(inspection.to_json())
+    console.line(inspection.to_text())
+    return 1 if inspection.errors else 0
+
+
+@command("prepare")
+def prepare(
+    console: Console,
+    name: Annotated[str, typer.Argument(help="The dataset: affnet datasets lists them.")],
+    root: Annotated[Path, typer.Argument(help="The dataset's folder, as its owners ship it.")],
+    store: Annotated[Path, typer.Argument(help="Folder of the clip store.", file_okay=False)],
+    size: Annotated[int, typer.Option(help="Height and width of the crops, in pixels.")] = 128,
+    detector: Annotated[
+        str | None, typer.Option(help="mtcnn or none; by default none for a cropped release, mtcnn for a raw one.")
+    ] = None,
+    release: Annotated[
+        str | None, typer.Option(help="cropped or raw; by default the cropped one if it is there.")
+    ] = None,
+    magnify: Annotated[float, typer.Option(help="Factor of the Eulerian motion magnification; 0: none.")] = 0.0,
+    workers: Annotated[int | None, typer.Option(help="Processes; by default one for each core.")] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop with code 2 at the first clip that cannot be used.")
+    ] = False,
+) -> int:
+    """Crop a dataset's clips into a clip store. Run it again after an interruption: it goes on where it stopped.
+
+    Example: affnet prepare casme2 /data/CASME2 stores/casme2
+    """
+    with silent():
+        from affnet_tf.pipeline.prepare import prepare_dataset
+    with console.progress("prepare") as progress:
+        prepared = prepare_dataset(
+            name,
+            root,
+            store,
+            size=size,
+            detector=detector,
+            release=release,
+            magnify=magnify,
+            workers=workers,
+            strict=strict,
+            progress=progress,
+        )
+    for line in prepared.notes:
+        console.note(line)
+    for line in prepared.skipped:
+        console.note(f"skipped: {line}")
+    manifest = prepared.store.manifest
+    row = (str(store), manifest["stored"], manifest["frames"], len(prepared.skipped), prepared.store.hash)
+    console.result(
+        {**{key: manifest[key] for key in ("stored", "frames", "skipped", "hash", "parts")}, "path": str(store)},
+        ("", ("store", "clips", "frames", "skipped", "hash"), [row]),
+    )
+    for picture in prepared.pictures:
+        console.line(f"contact sheet: {picture}")
+    return 1 if prepared.skipped else 0

@@ -93,8 +93,9 @@ def findings(run: EvaluatedRun) -> Findings:
         InputError: there are no predictions, or a temperature would come from persons who are tested.
     """
     predictions = run.predictions
-    after, temperatures = _at_temperature(run)
-    probable = predictions.has_probabilities
+    # Folds that are experiments of their own have no calibration in common.
+    probable = predictions.has_probabilities and not run.by_fold
+    after, temperatures = _at_temperature(run) if probable else (None, {})
     dropped = run.manifest.get("dropped")
     return Findings(
         rows=headlines(predictions, run.by_fold),
@@ -137,7 +138,7 @@ def _fold(run: EvaluatedRun, name: str, part: Predictions) -> TestedFold:
         name,
         _names(part),
         len(part.rows),
-        document.get("train_clips"),
+        len(document["train"]) if "train" in document else document.get("train_clips"),
         _names(validation) if validation else (),
         len(document.get("excluded") or ()),
         str(document.get("reason") or ""),

@@ -7,6 +7,7 @@ seed of what is drawn. The order of the clips decides nothing but the order with
 from __future__ import annotations
 
 import itertools
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -189,7 +190,8 @@ def _dataset_fold(source: str, target: str, clips: Sequence[HasSubject], validat
 
 def _training(name: str, clips: Sequence[HasSubject], validation: float, seed: int) -> tuple[tuple[Key, ...], ...]:
     try:
-        return hold_out_subjects(clips, validation, seed)
+        # Drawn anew in each fold: one draw for all would leave the same few persons out of training every time.
+        return hold_out_subjects(clips, validation, zlib.crc32(f"{seed} {name}".encode()))
     except InputError as error:
         raise InputError(f"fold {name!r}: {error}") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,8 +16,8 @@ import numpy as np
 
 from affnet_tf.config import ExperimentConfig, check
 from affnet_tf.errors import InputError
-from affnet_tf.evaluation.headline import Headline, headlines
-from affnet_tf.evaluation.metrics import Scores, check_pooled
+from affnet_tf.evaluation.headline import ALL, Headline, headlines
+from affnet_tf.evaluation.metrics import Scores
 from affnet_tf.evaluation.predictions import Prediction, Predictions, write_predictions
 from affnet_tf.evaluation.protocols import BY_FOLD, Fold, Key, check_folds, hold_out_subjects
 from affnet_tf.evaluation.protocols import folds as folds_of
@@ -58,7 +59,10 @@ class Evaluation:
         Raises:
             InputError: the folds are experiments of their own, and are not pooled.
         """
-        check_pooled(self.predictions)
+        if self.rows[0].name != ALL:
+            raise InputError(
+                f"scores of all clips must come from folds that are pooled. Received: {self.rows[0].name}, …"
+            )
         return self.rows[0].scores
 
     def to_json(self) -> dict[str, Any]:
@@ -88,11 +92,12 @@ def train(
     out = Path(out)
     devices = choose_devices(device, config.train.precision)
     data = LabelledClips(store, config)
-    run = open_run(out, _document({"task": "train"}, config, data), resume)
+    kept, held_out = hold_out_subjects(data.labelled, config.train.validation, config.train.seed)
+    check_folds([Fold("train", kept, held_out, ())], data.label_of, data.scheme.labels)
+    run = open_run(out, _document({"task": "train"}, config, data, devices), resume)
     if run.resumed and is_checkpoint(out / "model"):
         (out / "state.npz").unlink(missing_ok=True)
         return load_checkpoint(out / "model")
-    kept, held_out = hold_out_subjects(data.labelled, config.train.validation, config.train.seed)
     data.load()
     with devices.scope():
         trainer = _trainer(config, data.classes, _steps([len(kept)], config), devices)
@@ -163,7 +168,7 @@ def evaluate(
     folds = folds_of(protocol, data.labelled, config.train.validation, config.train.seed, k=k, label_of=data.label_of)
     check_folds(folds, data.label_of, data.scheme.labels)
     task = {"task": "evaluate", "protocol": protocol, **({} if k is None else {"k": k})}
-    run = open_run(Path(out), _document(task, config, data), resume)
+    run = open_run(Path(out), _document(task, config, data, devices), resume)
     pending = [fold.name for fold in folds if not run.fold(fold.name).exists()]
     if pending:
         # Built before anything is written: a network that cannot be built leaves no folder.
@@ -206,6 +211,8 @@ def _run_folds(
         gallery = Gallery(trainer.model, config.model)
         for name in names:
             log_dir = run.path / "tensorboard" / name if tensorboard else None
+            if log_dir is not None:
+                shutil.rmtree(log_dir, ignore_errors=True)  # of a fold that was cut off
             try:
                 outcome = _run_fold(trainer, data, config, by_name[name], log_dir)
                 _show(gallery, run.fold(name), data, outcome)
@@ -246,7 +253,8 @@ def _run_fold(
 
     return {
         "history": history,
-        "train_clips": len(fold.train),
+        "train": fold.train,
+        "validation": fold.validation,
         "excluded": fold.excluded,
         "reason": fold.reason,
         "predictions": predict(fold.test),
@@ -285,7 +293,7 @@ def _fit(
     validation = None
     if validation_keys:
         one_hot = np.eye(data.classes, dtype=np.float32)[data.truth(validation_keys)]
-        validation = (data.pictures(validation_keys), one_hot)
+        validation = (data.pictures(validation_keys), one_hot, weight[data.truth(validation_keys)])
     return trainer.fit(batches, validation, **options)
 
 
@@ -307,8 +315,14 @@ def _float32_copy(model: keras.Model, config: ExperimentConfig, classes: int) ->
     return copy
 
 
-def _document(task: dict[str, str], config: ExperimentConfig, data: LabelledClips) -> dict[str, Any]:
-    return {**task, "config": config.to_json(), "labels": data.scheme.to_json(), "store": data.store.hash}
+def _document(task: dict[str, Any], config: ExperimentConfig, data: LabelledClips, devices: Devices) -> dict[str, Any]:
+    return {
+        **task,
+        "config": config.to_json(),
+        "precision": devices.precision,
+        "labels": data.scheme.to_json(),
+        "store": data.store.hash,
+    }
 
 
 def _facts(config: ExperimentConfig, data: LabelledClips) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class Trainer:
     def fit(
         self,
         train: Callable[[int], Iterable],
-        validation: tuple[np.ndarray, np.ndarray] | None = None,
+        validation: tuple[np.ndarray, ...] | None = None,
         *,
         state: str | os.PathLike | None = None,
         log_dir: str | os.PathLike | None = None,
@@ -76,7 +76,8 @@ class Trainer:
         Args:
             train: given a number of batches to leave out at the start, endless batches of (motion images, one-hot
                 labels, weights).
-            validation: motion images (N, S, S, 3) and one-hot labels (N, classes) of held-out training subjects.
+            validation: motion images (N, S, S, 3), one-hot labels (N, classes) and, if they are weighed as in training,
+                weights (N,) of held-out training subjects.
             state: a file that keeps the state after each epoch; if it exists, training goes on from there, and ends
                 with the same weights as if it had not been interrupted.
             log_dir: folder for TensorBoard.

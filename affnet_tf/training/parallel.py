@@ -8,6 +8,7 @@ import os
 import queue
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -36,6 +37,7 @@ def in_processes(
 
     Raises:
         InputError: raised by ``work``, or a process that was killed.
+        RuntimeError: anything else that ``work`` raised, with its traceback.
     """
     context = multiprocessing.get_context("spawn")
     tasks, results = context.Queue(), context.Queue()
@@ -85,7 +87,9 @@ def _serve(
     try:
         for name in work(iter(tasks.get, None), *arguments):
             results.put((name, None))
-    except InputError as error:
+    except Exception as error:
+        if not isinstance(error, InputError):
+            error = RuntimeError("".join(traceback.format_exception(error)))
         results.put((None, error))
 
 

@@ -110,6 +110,11 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
 def _commit() -> str | None:
     """The commit of the project's own checkout, or None where it was installed without one."""
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
-        command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() or None
+        git = ["git", "-C", str(Path(__file__).parent)]
+        # Installed into an environment inside another project's checkout, this file is not one of that project's.
+        subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True, check=True)
+        described = subprocess.run(
+            [*git, "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True, check=True
+        )
+        return described.stdout.strip() or None
     return None

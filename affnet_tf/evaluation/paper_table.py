@@ -23,8 +23,8 @@ FOOT = (
     "Brackets and second columns: 95 % intervals, bootstrap over people. ΔUF1: the run's UF1 minus the first run's, on the "
     "same clips and the same people drawn; p: two-sided, over people. McNemar's exact p takes clips as independent, which "
     "those of one person are not, and few people make p too small. So the marks go by the larger of the two: * below 0.05, "
-    "** below 0.01, *** below 0.001; not corrected for the number of runs. With fewer than some 20 people the intervals are too "
-    "narrow and the marks too many."
+    "** below 0.01, *** below 0.001; not corrected for the number of runs. With fewer than some 20 people the intervals are "
+    "too narrow and the marks too many."
 )
 
 

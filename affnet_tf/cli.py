@@ -167,6 +167,8 @@ def prepare(
             strict=strict,
             progress=progress,
         )
+    for line in prepared.notes:
+        console.note(line)
     for line in prepared.skipped:
         console.note(f"skipped: {line}")
     manifest = prepared.store.manifest

@@ -3,8 +3,10 @@
     python benchmarks/prepare.py
 
 Pre-cropped JPEG frames, no face detector. Decoding, to full size and colour, and preparing, from the sheet to the store, run
-over two processes each and take turns in one run. Synthetic noise stands in for faces (28 kB a frame, as textured crops of
-this size have): only time and memory are measured here. `inspect` has frame files of one byte, which nobody could decode.
+over two processes each and take turns in one run; the ratio is the median over the rounds. Where other programs take a part of
+the processor, the seconds of processor time, of all processes together, say more than those on the clock. Synthetic noise
+stands in for faces (28 kB a frame, as textured crops of this size have): only time and memory are measured here. `inspect` has
+frame files of one byte, which nobody could decode.
 
 Memory is that of the command, started anew: the sum of the resident sets of it and all its descendants, read from /proc
 every 10 ms; pages that they share are counted in each.
@@ -75,10 +77,11 @@ def decode_all(root: Path, frames: int) -> None:
         assert sum(pool.map(decode, root.glob("Cropped/*/*"))) == frames
 
 
-def seconds(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def seconds(run: Callable[[], object]) -> tuple[float, float]:
+    """On the clock, and of processor time: this process's and that of those that it started and that are gone."""
+    start, before = time.perf_counter(), os.times()
     run()
-    return time.perf_counter() - start
+    return time.perf_counter() - start, sum(os.times()[:4]) - sum(before[:4])
 
 
 def command(*words: object) -> float:
@@ -109,7 +112,7 @@ def main() -> None:
     from affnet_tf.datasets.inspection import inspect_dataset
     from affnet_tf.pipeline.prepare import prepare_dataset
 
-    times: dict[str, list[float]] = {"decode": [], "prepare": [], "again": [], "inspect": []}
+    times: dict[str, list[tuple[float, float]]] = {"decode": [], "prepare": [], "again": [], "inspect": []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         root, empty, store = folder / "casme2", folder / "one_byte", folder / "store"
@@ -136,15 +139,21 @@ def main() -> None:
         "again": "affnet prepare of a finished store",
         "inspect": "affnet inspect",
     }
-    ratios = {"decode": 1.0, "prepare": statistics.median(map(float.__truediv__, times["decode"], times["prepare"]))}
     rows = []
     for job, values in times.items():
-        middle = statistics.median(values)
-        ratio = f"{ratios[job]:.2f}" if job in ratios else ""
+        clock, processor = (statistics.median(column) for column in zip(*values, strict=True))
+        ratios = [
+            statistics.median(base[i] / value[i] for base, value in zip(times["decode"], values, strict=True))
+            for i in range(2)
+        ]
+        shown = [f"{ratio:.2f}" for ratio in ratios] if job in ("decode", "prepare") else ["", ""]
         peak = f"{memory[job]:.0f}" if job in memory else ""
-        rows.append((labels[job], f"{middle:.2f}", f"{frames / middle:.0f}", ratio, peak))
+        rows.append(
+            (labels[job], f"{clock:.2f}", f"{frames / clock:.0f}", shown[0], f"{processor:.2f}", shown[1], peak)
+        )
     title = f"A forged CASME II: {CLIPS} clips, {frames} JPEG frames of 280×340, {WORKERS} processes, {ROUNDS} rounds"
-    Console().result({}, (title, ("job", "seconds", "frames/s", "ratio", "peak MB"), rows))
+    columns = ("job", "seconds", "frames/s", "ratio", "processor seconds", "ratio", "peak MB")
+    Console().result({}, (title, columns, rows))
 
 
 if __name__ == "__main__":

@@ -379,7 +379,8 @@ def _opened(path: Source) -> Iterator[cv2.VideoCapture]:
         raise InputError(f"video must be named as one ({', '.join(VIDEO_SUFFIXES)}). Received: {str(path)!r}")
     with _quiet():
         # Named, because by default OpenCV also tries to read "take1.txt" as the first of a numbered image series.
-        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+        # Each thread of FFmpeg holds whole frames: no more of them than OpenCV itself may use.
+        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, max(1, cv2.getNumThreads())])
     try:
         if not capture.isOpened():
             raise InputError(f"video must be in a format that OpenCV reads. Received: {str(path)!r}")

@@ -382,10 +382,39 @@ def test_every_protocol_runs_and_its_folds_are_those_of_the_protocol(two_dataset
     tested = {(row.dataset, row.clip_id) for row in rows}
     assert len(tested) == len(rows) == len([clip for clip in clips.values() if clip.emotion != "boredom"])
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    same = {("casme2", "sub15"): "he", ("casme_sq", "s15"): "he"}
     for file in (tmp_path / "run" / "folds").glob("*.json"):
         fold = json.loads(file.read_text())
+        found = [(clips[dataset, name].dataset, clips[dataset, name].subject) for dataset, name in fold["train"]]
+        trained = {same.get(each, each) for each in found}
+        found = [
+            (clips[dataset, name].dataset, clips[dataset, name].subject) for dataset, name, *_ in fold["predictions"]
+        ]
+        assert trained
+        assert not trained & {same.get(each, each) for each in found}
         if protocol in ("cross_dataset", "holdout"):
             # Subject 15 of both is one person, whose clips may not train what is tested on him.
             assert len(fold["excluded"]) == sum(clip.subject in ("sub15", "s15") for clip in clips.values()) // 2
             assert "persons" in manifest["excluded"][file.stem]
     assert [row.name for row in result.rows][:1] == ["casme2-to-casme_sq" if protocol == "cross_dataset" else "all"]
+
+
+def test_another_dataset_in_the_store_changes_no_pairs_predictions(tmp_path):
+    words = {"happiness": "positive", "disgust": "negative"}
+    casme2 = forge_clips(tmp_path / "casme2", subjects=3)
+    casme_sq = [
+        dataclasses.replace(clip, dataset="casme_sq", emotion=words.get(clip.emotion, clip.emotion))
+        for clip in forge_clips(tmp_path / "casme_sq", seed=1)
+    ]
+    more = [
+        dataclasses.replace(clip, dataset="custom", subject=f"x{clip.subject}")
+        for clip in forge_clips(tmp_path / "more", subjects=6, seed=2)
+    ]
+    predicted = []
+    for name, clips in (("two", [*casme2, *casme_sq]), ("three", [*casme2, *casme_sq, *more])):
+        store = prepare(clips, tmp_path / f"{name}-store", CropConfig(SIZE, "none"), name="all").store.path
+        config = replace(CONFIG, train=replace(CONFIG.train, epochs=3))
+        result = evaluate(store, tmp_path / name, config, "cross_dataset")
+        predicted.append(result.predictions.by_fold()["casme2-to-casme_sq"].rows)
+    assert predicted[0] == predicted[1]
+    assert len(predicted[0]) == 8

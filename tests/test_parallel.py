@@ -26,6 +26,8 @@ def work(names, folder):
     for name in names:
         if name == "bad":
             raise InputError("fold 'bad': no good")
+        if name == "broken":
+            raise ZeroDivisionError("a mistake of ours")
         if name == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -47,6 +49,11 @@ def test_work_is_shared_and_so_are_the_cores(tmp_path):
 def test_what_goes_wrong_in_a_process_is_told(tmp_path, name, message):
     with pytest.raises(InputError, match=message):
         list(in_processes(work, ["a", name, "b"], 1, (tmp_path,)))
+
+
+def test_a_mistake_in_a_process_is_not_called_the_users(tmp_path):
+    with pytest.raises(RuntimeError, match=r"(?s)in work.*ZeroDivisionError: a mistake of ours"):
+        list(in_processes(work, ["a", "broken", "b"], 1, (tmp_path,)))
 
 
 def children(pid: int) -> list[int]:

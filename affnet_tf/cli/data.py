@@ -9,6 +9,7 @@ import typer
 
 from affnet_tf.command import command
 from affnet_tf.console import Console
+from affnet_tf.errors import InputError
 from affnet_tf.silence import silent
 
 Release = Annotated[str | None, typer.Option(help="cropped or raw; by default the cropped one if it is there.")]
@@ -32,9 +33,11 @@ def demo(
 def synth(
     console: Console,
     out: Annotated[Path, typer.Argument(help="New folder.", file_okay=False)],
-    dataset: Annotated[str, typer.Option(help="Whose layout to write: affnet datasets lists them.")] = "casme2",
-    subjects: Annotated[int, typer.Option(help="People.")] = 8,
-    clips: Annotated[int, typer.Option(help="Clips for each of them.")] = 12,
+    dataset: Annotated[
+        str | None, typer.Option(help="Whose layout to write, by default casme2; affnet datasets lists them.")
+    ] = None,
+    subjects: Annotated[int | None, typer.Option(help="People, by default 8.")] = None,
+    clips: Annotated[int | None, typer.Option(help="Clips for each of them, by default 12.")] = None,
     difficulty: Annotated[float, typer.Option(help="Scale of the nuisances; 0 is clean, 1 the default.")] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 0,
     raw: Annotated[bool, typer.Option("--raw", help="Uncropped frames too.")] = False,
@@ -52,13 +55,16 @@ def synth(
     """
     from affnet_tf.datasets.synthetic import write_composite, write_synthetic
 
+    chosen = {"dataset": dataset, "subjects": subjects, "clips": clips, "raw": raw or None}
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    if composite and chosen:
+        raise InputError(f"--composite must stand without --{next(iter(chosen))}: its people and layouts are fixed")
     with console.progress("synthesise") as progress:
         options = {"difficulty": difficulty, "seed": seed, "workers": workers, "progress": progress}
         if composite:
             folders = write_composite(out, **options)
         else:
-            path = write_synthetic(out, dataset=dataset, subjects=subjects, clips=clips, raw=raw, **options)
-            folders = {dataset: path}
+            folders = {dataset or "casme2": write_synthetic(out, **chosen, **options)}
     console.result(
         {"synthetic": True, "datasets": {name: str(path) for name, path in folders.items()}},
         ("", ("layout", "synthetic dataset"), [(name, str(path)) for name, path in folders.items()]),

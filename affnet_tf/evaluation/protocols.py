@@ -28,6 +28,7 @@ from affnet_tf.evaluation.fold import (
 
 __all__ = [
     "BY_FOLD",
+    "EVEN",
     "PROTOCOLS",
     "Fold",
     "Key",
@@ -44,6 +45,9 @@ __all__ = [
 
 PROTOCOLS = ("loso", "kfold", "composite", "cross_dataset", "holdout")
 """The names that ``folds`` takes."""
+
+EVEN = ("loso", "kfold", "composite")
+"""Those whose folds all train on nearly as many clips."""
 
 BY_FOLD = ("cross_dataset",)
 """Those whose folds are experiments of their own: they are scored one by one, never pooled."""

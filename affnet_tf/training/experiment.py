@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import shutil
 import time
@@ -19,7 +20,7 @@ from affnet_tf.errors import InputError
 from affnet_tf.evaluation.headline import ALL, Headline, headlines
 from affnet_tf.evaluation.metrics import Scores
 from affnet_tf.evaluation.predictions import Prediction, Predictions, write_predictions
-from affnet_tf.evaluation.protocols import BY_FOLD, Fold, Key, check_folds, hold_out_subjects
+from affnet_tf.evaluation.protocols import BY_FOLD, EVEN, Fold, Key, check_folds, hold_out_subjects
 from affnet_tf.evaluation.protocols import folds as folds_of
 from affnet_tf.files import read_json, write_json
 from affnet_tf.models.affectivenet import probabilities
@@ -100,7 +101,7 @@ def train(
         return load_checkpoint(out / "model")
     data.load()
     with devices.scope():
-        trainer = _trainer(config, data.classes, _steps([len(kept)], config), devices)
+        trainer = _trainer(config, data.classes, _epoch(len(kept), config), devices)
         run.begin(str(devices), _facts(config, data))
         history = _fit(
             trainer,
@@ -172,15 +173,15 @@ def evaluate(
     pending = [fold.name for fold in folds if not run.fold(fold.name).exists()]
     if pending:
         # Built before anything is written: a network that cannot be built leaves no folder.
-        with devices.scope():
-            trainer = _trainer(config, data.classes, _steps([len(fold.train) for fold in folds], config), devices)
+        trainers = _Trainers(config, data.classes, _steps(folds, protocol, config), devices)
+        trainers.of(pending[0])
         excluded = {fold.name: fold.reason for fold in folds if fold.excluded}
         run.begin(str(devices), {**_facts(config, data), **({"excluded": excluded} if excluded else {})})
         if parallel > 1:
-            arguments = (store, config, folds, run, device, min(parallel, len(pending)), tensorboard)
+            arguments = (store, config, folds, trainers.steps, run, device, min(parallel, len(pending)), tensorboard)
             finished = in_processes(_run_folds_elsewhere, pending, min(parallel, len(pending)), arguments)
         else:
-            finished = _run_folds(pending, trainer, data, config, folds, run, devices, tensorboard)
+            finished = _run_folds(pending, trainers, data, config, folds, run, devices, tensorboard)
         done = len(folds) - len(pending)
         with contextlib.closing(finished):
             if progress:
@@ -196,7 +197,7 @@ def evaluate(
 
 def _run_folds(
     names: Iterable[str],
-    trainer: Trainer,
+    trainers: _Trainers,
     data: LabelledClips,
     config: ExperimentConfig,
     folds: Sequence[Fold],
@@ -208,14 +209,14 @@ def _run_folds(
     by_name = {fold.name: fold for fold in folds}
     data.load()
     with devices.scope():
-        gallery = Gallery(trainer.model, config.model)
         for name in names:
+            trainer = trainers.of(name)
             log_dir = run.path / "tensorboard" / name if tensorboard else None
             if log_dir is not None:
                 shutil.rmtree(log_dir, ignore_errors=True)  # of a fold that was cut off
             try:
                 outcome = _run_fold(trainer, data, config, by_name[name], log_dir)
-                _show(gallery, run.fold(name), data, outcome)
+                _show(Gallery(trainer.model, config.model), run.fold(name), data, outcome)
             except InputError as error:
                 raise InputError(f"fold {name!r}: {error}") from None
             write_json(run.fold(name), outcome)
@@ -227,6 +228,7 @@ def _run_folds_elsewhere(
     store: str | os.PathLike,
     config: ExperimentConfig,
     folds: Sequence[Fold],
+    steps: dict[str, int],
     run: Run,
     device: str,
     processes: int,
@@ -235,9 +237,8 @@ def _run_folds_elsewhere(
     """The same in a process of its own."""
     devices = choose_devices(device, config.train.precision)
     data = LabelledClips(store, config, processes)
-    with devices.scope():
-        trainer = _trainer(config, data.classes, _steps([len(fold.train) for fold in folds], config), devices)
-    yield from _run_folds(names, trainer, data, config, folds, run, devices, tensorboard)
+    trainers = _Trainers(config, data.classes, steps, devices)
+    yield from _run_folds(names, trainers, data, config, folds, run, devices, tensorboard)
 
 
 def _run_fold(
@@ -302,9 +303,30 @@ def _trainer(config: ExperimentConfig, classes: int, steps: int, devices: Device
     return Trainer(build_network(config.model, classes), config.train, steps, devices.jit_compile)
 
 
-def _steps(clips: Sequence[int], config: ExperimentConfig) -> int:
-    """Steps in an epoch, the same for all folds, so that one compiled step and one schedule serve them all."""
-    return max(1, round(sum(clips) / len(clips) / config.train.batch_size))
+class _Trainers:
+    """A trainer for each number of steps that a fold's epoch has; folds with the same number share one compiled step."""
+
+    def __init__(self, config: ExperimentConfig, classes: int, steps: dict[str, int], devices: Devices) -> None:
+        self.steps = steps
+        self._make = functools.cache(lambda count: _trainer(config, classes, count, devices))
+        self._devices = devices
+
+    def of(self, fold: str) -> Trainer:
+        """The trainer of a fold, by its name."""
+        with self._devices.scope():
+            return self._make(self.steps[fold])
+
+
+def _steps(folds: Sequence[Fold], protocol: str, config: ExperimentConfig) -> dict[str, int]:
+    """Steps in an epoch, by fold: its own clips over the batch size, or, where all folds train on nearly as many, the mean."""
+    clips = {fold.name: float(len(fold.train)) for fold in folds}
+    if protocol in EVEN:
+        clips = dict.fromkeys(clips, sum(clips.values()) / len(clips))
+    return {name: _epoch(count, config) for name, count in clips.items()}
+
+
+def _epoch(clips: float, config: ExperimentConfig) -> int:
+    return max(1, round(clips / config.train.batch_size))
 
 
 def _float32_copy(model: keras.Model, config: ExperimentConfig, classes: int) -> keras.Model:

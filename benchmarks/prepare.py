@@ -29,7 +29,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-CLIPS, SUBJECTS, WORKERS, ROUNDS = 255, 26, 2, 3
+CLIPS, SUBJECTS, WORKERS, ROUNDS = 255, 26, 2, 5
 HEADER = ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Action Units", "Estimated Emotion")
 TICK = 0.01
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from affnet_tf.errors import InputError
 from affnet_tf.files import IMAGE_SUFFIXES, numbered_images
-from affnet_tf.imaging.codes import breaks_off, examine_jpeg, is_jpeg
+from affnet_tf.imaging.images import quiet, read_image, read_sized
 
 __all__ = [
     "VIDEO_SUFFIXES",
@@ -36,14 +36,6 @@ VIDEO_SUFFIXES = (
     *(".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"),
 )
 MAX_BYTES = 4 << 30
-# A JPEG as RGB at 1 / n of its size. The reduced flags contain the one for BGR, 1.
-_JPEG = {
-    1: cv2.IMREAD_COLOR_RGB,
-    2: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_COLOR_2 & ~1,
-    4: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_COLOR_4 & ~1,
-    8: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_COLOR_8 & ~1,
-}
-
 # FFmpeg writes to stderr by itself; OpenCV reads this once, when it first meets a video. -8 is AV_LOG_QUIET.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
@@ -191,71 +183,6 @@ def iterate_frames(
     return _planned(path, start, end, least)[0]
 
 
-def read_image(path: str | os.PathLike, *, least: int | None = None) -> np.ndarray:
-    """One image file as uint8 RGB of shape (H, W, 3), converted as ``iterate_frames`` says.
-
-    Args:
-        path: the file.
-        least: both sides are wanted this large at most, in pixels. A JPEG is then decoded at a half, a quarter or an eighth
-            of its size, whichever is the smallest that keeps both sides at least so large: its blocks' high frequencies
-            are left out, which halves the time and averages as a resize would. None: as large as it is.
-
-    Raises:
-        InputError: the file is missing, empty, truncated, or not an image of 8 or 16 bits.
-    """
-    return _read(path, least)[0]
-
-
-def _read(path: str | os.PathLike, least: int | None) -> tuple[np.ndarray, tuple[int, int]]:
-    """An image as ``read_image`` returns it, and the height and width that it has in full."""
-    try:
-        data = _file_bytes(path)
-    except OSError as error:
-        raise InputError(f"image must be readable. Received: {str(path)!r} ({error.strerror})") from None
-    if not data:
-        raise InputError(f"image must not be empty. Received: {str(path)!r} with 0 bytes")
-    # Some decoders fill what is missing with grey and say nothing.
-    broken, size = examine_jpeg(data) if is_jpeg(data) else (breaks_off(data), None)
-    if broken:
-        raise InputError(f"image must be whole. Received: {str(path)!r}, which breaks off after {len(data)} bytes")
-    if size:
-        image = _decode(data, _JPEG[next((n for n in (8, 4, 2) if least and min(size) >= n * least), 1)])
-    else:
-        image = _decode(data, cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise InputError(f"image must be readable as JPEG, PNG, BMP, TIFF or WebP. Received: {str(path)!r}")
-    return (image, size) if size else (_eight_bit_rgb(image, path), image.shape[:2])
-
-
-def _file_bytes(path: str | os.PathLike) -> bytes:
-    """By four calls of the system where ``Path.read_bytes`` needs eight: a dataset has tens of thousands of frames."""
-    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-    try:
-        return os.read(file, os.fstat(file).st_size)
-    finally:
-        os.close(file)
-
-
-def _decode(data: bytes, flags: int) -> np.ndarray | None:
-    try:
-        with _quiet():
-            return cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:
-        return None
-
-
-def _eight_bit_rgb(image: np.ndarray, path: str | os.PathLike) -> np.ndarray:
-    if image.dtype == np.uint16:
-        image = np.round(image / 257.0).astype(np.uint8)  # 65535 = 255 * 257
-    conversions = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}
-    channels = 1 if image.ndim == 2 else image.shape[2]
-    if image.dtype != np.uint8 or channels not in conversions:
-        raise InputError(
-            f"image must have 1, 3 or 4 channels of 8 or 16 bits. Received: {str(path)!r}, {channels} x {image.dtype}"
-        )
-    return cv2.cvtColor(image, conversions[channels])
-
-
 def _planned(
     path: Source, start: int | None, end: int | None, least: int | None = None
 ) -> tuple[Iterator[np.ndarray], int]:
@@ -265,7 +192,7 @@ def _planned(
         wanted = _checked_range(path, 0, info.frames - 1, start, end)
         return _same_size(_decoded(path, info, wanted, end is not None)), len(wanted)
     images = _select(_images(path), path, start, end)
-    return _same_size((str(image), *_read(image, least)) for image in images.values()), len(images)
+    return _same_size((str(image), *read_sized(image, least)) for image in images.values()), len(images)
 
 
 def _images(path: Source) -> dict[int, Path]:
@@ -377,7 +304,7 @@ def _opened(path: Source) -> Iterator[cv2.VideoCapture]:
         raise InputError(f"video must be a file that exists. Received: {str(path)!r}")
     if Path(path).suffix.lower() not in VIDEO_SUFFIXES:  # FFmpeg would play a .txt as a film of a terminal
         raise InputError(f"video must be named as one ({', '.join(VIDEO_SUFFIXES)}). Received: {str(path)!r}")
-    with _quiet():
+    with quiet():
         # Named, because by default OpenCV also tries to read "take1.txt" as the first of a numbered image series.
         # Each thread of FFmpeg holds whole frames: no more of them than OpenCV itself may use.
         capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, max(1, cv2.getNumThreads())])
@@ -387,17 +314,6 @@ def _opened(path: Source) -> Iterator[cv2.VideoCapture]:
         yield capture
     finally:
         capture.release()
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """What OpenCV would log is reported as an InputError instead."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(level)
 
 
 def _name(path: Source) -> str:

@@ -124,7 +124,7 @@ class Part:
                 shutil.rmtree(self.stage, ignore_errors=True)
             else:
                 for name in set(os.listdir(self.stage)) - before:
-                    (self.stage / name).unlink()
+                    (self.stage / name).unlink(missing_ok=True)
             for folder in folders[1:]:
                 with contextlib.suppress(OSError):
                     folder.rmdir()

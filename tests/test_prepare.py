@@ -19,14 +19,17 @@ import pytest
 from forged import forge_clips
 
 from affnet_tf.cli import main
+from affnet_tf.datasets.clips import Clip
 from affnet_tf.errors import InputError
 from affnet_tf.imaging.faces import crop_frames
 from affnet_tf.imaging.frames import iterate_frames, read_image
 from affnet_tf.pipeline.crops import CropConfig
+from affnet_tf.pipeline.detection import locate_faces
 from affnet_tf.pipeline.input import read_clips
 from affnet_tf.pipeline.prepare import prepare, prepare_dataset
-from affnet_tf.pipeline.shards import UnusableError
+from affnet_tf.pipeline.shards import ClipTask, UnusableError
 from affnet_tf.pipeline.store import open_store
+from affnet_tf.pipeline.workers import Workers
 
 SIZE = 32
 SETTINGS = CropConfig(SIZE, "none")
@@ -211,6 +214,23 @@ def test_strict_leaves_a_new_folder_as_it_was(people, tmp_path, workers):
             prepare_dataset("casme2", people, store, size=SIZE, workers=workers, strict=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["people", "there"]
     assert list((tmp_path / "there").iterdir()) == []
+
+
+def test_strict_waits_for_the_other_workers_before_it_takes_away_what_they_made(tmp_path):
+    clips = forge_clips(tmp_path / "clips", subjects=3, clips=8)
+    (clips[2].frames / "img10.png").write_bytes(b"no image")
+    with Workers(2) as workers:
+        for number in range(6):
+            store = tmp_path / f"store{number}"
+            with pytest.raises(UnusableError, match=clips[2].clip_id):
+                prepare(clips, store, SETTINGS, workers=workers, strict=True, clips_per_shard=1)
+            assert not store.exists()
+        seen = []
+        prepare(
+            clips[3:7], store, SETTINGS, workers=workers, progress=lambda *done: seen.append(done), clips_per_shard=1
+        )
+        assert seen == [(i, 4) for i in range(1, 5)], "the same processes go on to other work, and count from 0"
+    assert not [path for path in tmp_path.rglob("*") if ".unfinished" in path.name]
 
 
 def test_strict_keeps_what_an_earlier_run_made(people, tmp_path):
@@ -448,6 +468,34 @@ def test_a_worker_that_is_killed_is_one_line_and_resumable(tmp_path):
     prepare(clips, tmp_path / "store", SETTINGS, workers=2, clips_per_shard=1)
     prepare(clips, tmp_path / "whole", SETTINGS, clips_per_shard=1)
     assert contents(tmp_path / "store") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("torn", [1, 12, -1])
+def test_faces_are_noted_on_through_two_interruptions(tmp_path, torn):
+    """The clips have no frames, which needs no network to be noted."""
+    clips = [Clip("mine", "a", f"clip{i}", tmp_path / f"gone{i}", 1, 5, "others") for i in range(5)]
+    tasks = [ClipTask(clip, "as it was") for clip in clips]
+    settings, notes = CropConfig(SIZE), tmp_path / "faces.jsonl"
+    locate_faces(tasks, settings, tmp_path, lambda: None)
+    lines = notes.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 5
+    notes.write_bytes(lines[0] + lines[1][:torn])
+    left = iter(range(3))  # one known, and two that are looked for
+
+    def stop():
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        locate_faces(tasks, settings, tmp_path, stop)
+    found = notes.read_bytes().splitlines(keepends=True)
+    assert found == lines[: len(found)]
+    notes.write_bytes(b"".join(lines[:3]) + lines[3][:torn])
+    known = locate_faces(tasks[:3], settings, tmp_path, lambda: None)
+    assert all(f"'{each.clip.clip_id}'" in each.broken[0] for each in known)
+    assert notes.read_bytes() == b"".join(lines[:3])
+    locate_faces(tasks, settings, tmp_path, lambda: None)
+    assert notes.read_bytes() == b"".join(lines)
 
 
 # What is loaded

@@ -80,10 +80,16 @@ def _located(each: ClipTask, answer: list[list[float]] | str) -> ClipTask:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What was found so far; a last line that breaks off is left out."""
+    """What was found so far; a last line that breaks off is cut away, so that what is found next begins a line."""
     known: dict[str, Any] = {}
-    with contextlib.suppress(FileNotFoundError, json.JSONDecodeError), open(path, encoding="utf-8") as file:
-        for line in file:
-            key, answer = json.loads(line)
-            known[key] = answer
+    whole = 0
+    with contextlib.suppress(FileNotFoundError), open(path, "r+b") as file:
+        with contextlib.suppress(ValueError):
+            for line in file:
+                key, answer = json.loads(line)
+                if not line.endswith(b"\n"):
+                    break
+                known[key] = answer
+                whole += len(line)
+        file.truncate(whole)
     return known

@@ -470,6 +470,35 @@ def test_a_worker_that_is_killed_is_one_line_and_resumable(tmp_path):
     assert contents(tmp_path / "store") == contents(tmp_path / "whole")
 
 
+# A full disk
+
+NO_ROOM = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)), resource.RLIM_INFINITY))
+from affnet_tf.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("workers", "room"), [(1, 100_000), (1, 295_000), (2, 100_000)])
+def test_a_full_disk_is_one_line_and_resumable(people, tmp_path, workers, room):
+    """A shard of 16 clips takes over 490 kB here; the limit falls into different clips of it."""
+    pytest.importorskip("resource")
+    words = [room, "prepare", "casme2", people, tmp_path / "store", "--size", SIZE, "--workers", workers, "--quiet"]
+    answer = subprocess.run(
+        [sys.executable, "-c", NO_ROOM, *map(str, words)], capture_output=True, text=True, check=False
+    )
+    assert (answer.returncode, answer.stderr.count("\n")) == (2, 1), answer.stderr
+    assert re.search(
+        r"casme2-0000[01]-of-00002\.tfrecord' must have room on its disk: .*too large$", answer.stderr.strip()
+    )
+    assert not list((tmp_path / "store").rglob("*.tfrecord"))
+    assert not list((tmp_path / "store").rglob("*.part"))
+    prepare_dataset("casme2", people, tmp_path / "store", size=SIZE, workers=1)
+    prepare_dataset("casme2", people, tmp_path / "whole", size=SIZE, workers=1)
+    assert contents(tmp_path / "store") == contents(tmp_path / "whole")
+
+
 @pytest.mark.parametrize("torn", [1, 12, -1])
 def test_faces_are_noted_on_through_two_interruptions(tmp_path, torn):
     """The clips have no frames, which needs no network to be noted."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from affnet_tf.datasets.clips import Clip
 from affnet_tf.errors import InputError
-from affnet_tf.files import write_json
+from affnet_tf.files import said_plainly, write_json
 from affnet_tf.pipeline.contact import draw_tile, write_page
 from affnet_tf.pipeline.crops import CropConfig, crop_clip
 from affnet_tf.pipeline.records import RecordWriter
@@ -67,13 +67,15 @@ def write_shard(task: ShardTask, tick: Tick) -> None:
 
     Raises:
         UnusableError: with ``strict``, at the first clip that cannot be used.
+        InputError: the disk is full.
     """
+    path = task.folder / f"{task.name}.tfrecord"
     temporary = task.folder / f".{task.name}.part"
     rows: list[dict[str, Any]] = []
     skipped: list[str] = []
     tiles: list[np.ndarray] = []
     try:
-        with open(temporary, "wb", buffering=0) as file:
+        with open(temporary, "wb") as file:
             writer = RecordWriter(file)
             for each in task.clips:
                 broken = each.broken or _write_clip(writer, each, task.settings, rows, tiles)
@@ -81,9 +83,11 @@ def write_shard(task: ShardTask, tick: Tick) -> None:
                     raise UnusableError(broken[0])
                 skipped += broken
                 tick()
-        os.replace(temporary, task.folder / f"{task.name}.tfrecord")
+        os.replace(temporary, path)
         if tiles:
             write_page(task.folder / f"{task.name}.png", tiles)
+    except OSError as error:
+        raise said_plainly(error, path) from None
     finally:
         temporary.unlink(missing_ok=True)
     document = {

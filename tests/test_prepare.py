@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import hashlib
 import json
 import os
 import re
@@ -10,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import cv2
@@ -23,7 +27,7 @@ from affnet_tf.datasets.clips import Clip
 from affnet_tf.errors import InputError
 from affnet_tf.imaging.faces import crop_frames
 from affnet_tf.imaging.frames import iterate_frames, read_image
-from affnet_tf.pipeline.crops import CropConfig
+from affnet_tf.pipeline.crops import REVISION, CropConfig
 from affnet_tf.pipeline.detection import locate_faces
 from affnet_tf.pipeline.input import read_clips
 from affnet_tf.pipeline.prepare import prepare, prepare_dataset
@@ -334,6 +338,44 @@ def test_a_shard_that_was_removed_is_made_again(people, tmp_path):
     before = contents(tmp_path / "store")
     (tmp_path / "store" / "casme2-00001-of-00002.tfrecord").unlink()
     assert prepare_dataset("casme2", people, tmp_path / "store", size=SIZE, workers=1).notes == ()
+    assert contents(tmp_path / "store") == before
+
+
+# What made it
+
+
+def test_the_manifest_says_what_made_it(people, tmp_path):
+    whole = prepare_dataset("casme2", people, tmp_path / "store", size=SIZE, workers=1).store
+    part = whole.manifest["parts"]["casme2"]
+    versions = {name: metadata.version(name) for name in ("affnet_tf", "numpy")}
+    assert part["versions"] == [{**versions, "opencv-python": cv2.__version__}]
+    assert part["settings_sha256"] == hashlib.sha256(json.dumps(part["settings"], sort_keys=True).encode()).hexdigest()
+    assert part["crop_revision"] == REVISION
+    other = tmp_path / "store" / "casme2-00001-of-00002.json"  # as if another NumPy had made one shard
+    document = json.loads(other.read_text())
+    other.write_text(json.dumps({**document, "versions": {**document["versions"], "numpy": "1.26.4"}}))
+    again = prepare_dataset("casme2", people, tmp_path / "store", size=SIZE, workers=1).store
+    found = again.manifest["parts"]["casme2"]["versions"]
+    assert [each["numpy"] for each in found] == [np.__version__, "1.26.4"]
+    assert again.hash == whole.hash
+
+
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize("dataset", ["casme2", "samm"])
+def test_another_revision_of_cropping_is_refused(tmp_path, finished, dataset):
+    def stop(done, total):
+        if not finished:
+            raise KeyboardInterrupt
+
+    clips = forge_clips(tmp_path / "clips", clips=2)
+    with contextlib.nullcontext() if finished else pytest.raises(KeyboardInterrupt):
+        prepare(clips, tmp_path / "store", SETTINGS, progress=stop)
+    [plan] = (tmp_path / "store").glob("*.plan.json" if finished else ".casme2.unfinished/plan.json")
+    plan.write_text(json.dumps({**json.loads(plan.read_text()), "crop_revision": REVISION - 1}))
+    before = contents(tmp_path / "store")
+    more = [dataclasses.replace(clip, dataset=dataset) for clip in clips]
+    with pytest.raises(InputError, match=rf"Received: crop_revision {REVISION}, but casme2 in it has {REVISION - 1}$"):
+        prepare(more, tmp_path / "store", SETTINGS)
     assert contents(tmp_path / "store") == before
 
 

@@ -5,14 +5,18 @@ A worker reads, crops and writes a shard by itself, clip by clip: no pixel trave
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
+from affnet_tf import __version__
 from affnet_tf.datasets.clips import Clip
 from affnet_tf.errors import InputError
 from affnet_tf.files import said_plainly, write_json
@@ -94,6 +98,7 @@ def write_shard(task: ShardTask, tick: Tick) -> None:
         "bytes": writer.size,
         "sha256": writer.sha256,
         "sources": task.sources,
+        "versions": _versions(task.settings.detector),
         "clips": rows,
         "skipped": skipped,
     }
@@ -104,6 +109,15 @@ def write_shard(task: ShardTask, tick: Tick) -> None:
 def clip_line(clip: Clip, error: InputError) -> str:
     """The line that says why a clip cannot be used."""
     return f"{clip.dataset} clip {clip.clip_id!r}: {error}"
+
+
+def _versions(detector: str) -> dict[str, str]:
+    """Of what makes the crops, as installed; an OpenCV without windows counts as OpenCV."""
+    found = {"affnet_tf": __version__, "opencv-python": cv2.__version__, "numpy": np.__version__}
+    if detector != "none":
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[detector] = metadata.version(detector)
+    return found
 
 
 def _write_clip(

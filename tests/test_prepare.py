@@ -379,6 +379,36 @@ def test_another_revision_of_cropping_is_refused(tmp_path, finished, dataset):
     assert contents(tmp_path / "store") == before
 
 
+# Two at once
+
+HOLDS = """
+import sys, time
+from affnet_tf.pipeline.prepare import prepare_dataset
+
+def stop(done, total):
+    print("at work", flush=True)
+    time.sleep(60)
+
+prepare_dataset("casme2", sys.argv[1], sys.argv[2], size=32, workers=1, progress=stop)
+"""
+
+
+def test_a_second_process_is_refused_while_the_first_lives(people, tmp_path, affnet):
+    pytest.importorskip("fcntl")
+    store = tmp_path / "a" / "store"
+    words = ("prepare", "casme2", people, store, "--size", SIZE, "--workers", 1, "--quiet")
+    for _ in range(2):
+        with subprocess.Popen([sys.executable, "-c", HOLDS, people, store], stdout=subprocess.PIPE, text=True) as first:
+            assert first.stdout.readline() == "at work\n"
+            code, err = affnet(*words)
+            assert (code, len(err)) == (2, 1)
+            assert "must be written by one affnet prepare at a time" in err[0]
+            first.kill()
+    assert affnet(*words) == (0, [])
+    prepare_dataset("casme2", people, tmp_path / "whole", size=SIZE, workers=1)
+    assert contents(store) == contents(tmp_path / "whole")
+
+
 # Kills
 
 EVERY_STEP = """

@@ -121,19 +121,15 @@ class Part:
     @contextlib.contextmanager
     def undone_if(self, error: type[Exception]) -> Iterator[None]:
         """Everything that is made inside is taken away again if it ends in this error."""
-        folders = [path for path in (self.stage, self.folder, *self.folder.absolute().parents) if not path.exists()]
-        before = set() if self.stage in folders else set(os.listdir(self.stage))
+        before = set(os.listdir(self.stage)) if self.stage.exists() else None
         try:
             yield
         except error:
-            if self.stage in folders:
+            if before is None:
                 shutil.rmtree(self.stage, ignore_errors=True)
             else:
                 for name in set(os.listdir(self.stage)) - before:
                     (self.stage / name).unlink(missing_ok=True)
-            for folder in folders[1:]:
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
             raise
 
     def document(self, shard: str) -> dict[str, Any] | None:

@@ -38,7 +38,6 @@ from affnet_tf.pipeline.workers import Workers
 SIZE = 32
 SETTINGS = CropConfig(SIZE, "none")
 NAMES = [f"EP{number:02d}_01" for number in range(20)]
-PHOTOGRAPH = Path(pytest.importorskip("matplotlib").get_data_path()) / "sample_data" / "grace_hopper.jpg"
 
 
 def rows() -> list:
@@ -615,10 +614,9 @@ def test_neither_a_new_store_nor_a_finished_one_needs_tensorflow(people, tmp_pat
         assert answer.stderr == "[]\n"
 
 
-@pytest.mark.skipif(not PHOTOGRAPH.is_file(), reason="matplotlib ships no photograph of a face")
-def test_faces_are_found_once_by_one_process_and_noted(tmp_path):
+def test_faces_are_found_once_by_one_process_and_noted(tmp_path, photograph):
     pytest.importorskip("mtcnn")
-    face = cv2.resize(read_image(PHOTOGRAPH), (256, 300), interpolation=cv2.INTER_AREA)
+    face = cv2.resize(read_image(photograph), (256, 300), interpolation=cv2.INTER_AREA)
     clips = forge_clips(tmp_path / "clips", clips=2, size=300)
     for number, clip in enumerate(clips):
         for path in clip.frames.iterdir():
@@ -647,3 +645,12 @@ def test_faces_are_found_once_by_one_process_and_noted(tmp_path):
     for clip, frames in zip(prepared.store.clips, stored, strict=True):
         shown = iterate_frames(tmp_path / "clips" / clip.clip_id, clip.onset, clip.offset)
         np.testing.assert_array_equal(frames, crop_frames(shown, np.array(transforms[clip.clip_id]), 48))
+
+
+def test_by_default_there_is_a_process_for_each_processor_that_may_be_used():
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("the system grants no single processors")
+    program = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+    program += "from affnet_tf.cores import cores; print(cores())"
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert answer.stdout == "1\n"

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from affnet_tf.cores import cores
 from affnet_tf.datasets.annotations import Annotations, read_annotations
 from affnet_tf.datasets.clips import Clip, Problem, validate_clips
 from affnet_tf.datasets.folders import SYNTHETIC_MARKER
@@ -83,9 +84,9 @@ def prepare_dataset(
     annotations = read_annotations(name, root, release)
     detector = detector or ("none" if annotations.release == "cropped" else "mtcnn")
     settings = CropConfig(size=size, detector=detector, magnify=magnify)
-    with Workers(workers or os.cpu_count() or 1) as pool:
+    with Workers(workers or cores()) as processes:
         if detector == "none" and len(annotations.clips) > CLIPS_PER_SHARD and not (local(store) / MANIFEST).exists():
-            pool.start()  # beside TensorFlow, which finds the faces, they would take memory and wait
+            processes.start()  # beside TensorFlow, which finds the faces, they would take memory and wait
         broken, errors = _check(annotations, strict)
         clips: dict[tuple[str, str], Clip] = {}
         for clip in annotations.clips:
@@ -103,7 +104,7 @@ def prepare_dataset(
             synthetic=(Path(root) / SYNTHETIC_MARKER).exists(),
             left_out=[str(problem) for problem in annotations.problems if problem.severity == "error"],
             broken=broken,
-            workers=pool,
+            workers=processes,
             strict=strict,
             progress=progress,
         )

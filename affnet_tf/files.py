@@ -25,6 +25,7 @@ __all__ = [
     "numbered_images",
     "read_json",
     "restore",
+    "said_plainly",
     "write_json",
 ]
 
@@ -53,7 +54,7 @@ def atomic_write(path: str | os.PathLike, mode: str = "wb", **options: Any) -> I
     except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
-        raise _said_plainly(error, path) from None
+        raise said_plainly(error, path) from None
 
 
 @contextlib.contextmanager
@@ -79,7 +80,7 @@ def atomic_folder(path: str | os.PathLike, *, replace: bool = False) -> Iterator
         _put(temporary, path)
     except BaseException as error:
         _remove(temporary)
-        raise _said_plainly(error, path) from None
+        raise said_plainly(error, path) from None
 
 
 def restore(path: str | os.PathLike) -> None:
@@ -216,7 +217,7 @@ def _umask() -> int:
     return mask
 
 
-def _said_plainly(error: BaseException, path: Path) -> BaseException:
+def said_plainly(error: BaseException, path: Path) -> BaseException:
     """One line in place of the error of a full disk; any other error as it is."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return InputError(

@@ -18,13 +18,11 @@ from affnet_tf.imaging.faces import FaceDetector, align_crop, crop_frames, resiz
 from affnet_tf.imaging.frames import iterate_frames, read_image
 from affnet_tf.pipeline.crops import CropConfig, crop_clip, crop_source, locate_face
 
-PHOTOGRAPH = Path(pytest.importorskip("matplotlib").get_data_path()) / "sample_data" / "grace_hopper.jpg"
 VIDEO = Path(
     os.environ.get(
         "AFFNET_VIDEO", Path(__file__).resolve().parents[2] / "shared" / "data" / "WolfgangLanger_Pexels.mp4"
     )
 )
-needs_photograph = pytest.mark.skipif(not PHOTOGRAPH.is_file(), reason="matplotlib ships no photograph of a face")
 needs_video = pytest.mark.skipif(not VIDEO.is_file(), reason="AFFNET_VIDEO names no video")
 
 
@@ -91,9 +89,8 @@ def test_sizes_are_told_apart_although_they_decode_to_one(tmp_path):
         crop_source(path, None, None, 64, None)
 
 
-@needs_photograph
-def test_the_face_is_looked_for_on_the_first_frame_then_on_later_ones(detector, tmp_path):
-    image = cv2.resize(read_image(PHOTOGRAPH), (256, 300), interpolation=cv2.INTER_AREA)
+def test_the_face_is_looked_for_on_the_first_frame_then_on_later_ones(detector, tmp_path, photograph):
+    image = cv2.resize(read_image(photograph), (256, 300), interpolation=cv2.INTER_AREA)
     empty = np.zeros_like(image)
     first = write(tmp_path / "first", [image, image, empty])
     assert locate_face(first, None, None, 64, detector)[1] == 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -21,9 +20,6 @@ from affnet_tf.imaging.faces import (
     resize_frames,
 )
 from affnet_tf.imaging.frames import read_image
-
-PHOTOGRAPH = Path(pytest.importorskip("matplotlib").get_data_path()) / "sample_data" / "grace_hopper.jpg"
-needs_photograph = pytest.mark.skipif(not PHOTOGRAPH.is_file(), reason="matplotlib ships no photograph of a face")
 
 
 def face(left=(100.0, 80.0), right=(160.0, 80.0), height=150.0) -> Face:
@@ -189,9 +185,8 @@ def test_detectors_by_name():
         face_detector("mtcn")
 
 
-@needs_photograph
-def test_a_real_face_is_found_and_levelled(detector):
-    image = read_image(PHOTOGRAPH)
+def test_a_real_face_is_found_and_levelled(detector, photograph):
+    image = read_image(photograph)
     found = detector.detect(image)
     assert len(found) == 1
     assert found[0].score > 0.9
@@ -204,10 +199,9 @@ def test_a_real_face_is_found_and_levelled(detector):
     assert abs(again[0][1] - again[1][1]) < 0.05 * (again[1][0] - again[0][0])
 
 
-@needs_photograph
-def test_array_and_readable_output_of_the_package_agree(detector):
+def test_array_and_readable_output_of_the_package_agree(detector, photograph):
     """The columns of the array are not documented as they are."""
-    image = cv2.resize(read_image(PHOTOGRAPH), (341, 400), interpolation=cv2.INTER_AREA)
+    image = cv2.resize(read_image(photograph), (341, 400), interpolation=cv2.INTER_AREA)
     found = detector.detect(image)[0]
     readable = detector._network.detect_faces(image)[0]
     points = readable["keypoints"]
@@ -216,18 +210,16 @@ def test_array_and_readable_output_of_the_package_agree(detector):
     assert found.score == pytest.approx(readable["confidence"])
 
 
-@needs_photograph
-def test_large_images_are_searched_small_and_answered_large(detector):
-    image = read_image(PHOTOGRAPH)
+def test_large_images_are_searched_small_and_answered_large(detector, photograph):
+    image = read_image(photograph)
     large = cv2.resize(image, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
     small, big = detector.detect(image)[0], detector.detect(large)[0]
     np.testing.assert_allclose(np.array(big.eyes) / 4, small.eyes, atol=5)
     np.testing.assert_allclose(np.array(big.box) / 4, small.box, atol=25)
 
 
-@needs_photograph
-def test_the_main_face_comes_first(detector):
-    image = read_image(PHOTOGRAPH)
+def test_the_main_face_comes_first(detector, photograph):
+    image = read_image(photograph)
     scene = np.zeros((600, 900, 3), np.uint8)
     scene[:600, 388:900] = image
     scene[300:600, 60:316] = cv2.resize(image, (256, 300), interpolation=cv2.INTER_AREA)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import hashlib
 import json
 import os
 import re
@@ -10,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import cv2
@@ -19,19 +23,21 @@ import pytest
 from forged import forge_clips
 
 from affnet_tf.cli import main
+from affnet_tf.datasets.clips import Clip
 from affnet_tf.errors import InputError
 from affnet_tf.imaging.faces import crop_frames
 from affnet_tf.imaging.frames import iterate_frames, read_image
-from affnet_tf.pipeline.crops import CropConfig
+from affnet_tf.pipeline.crops import REVISION, CropConfig
+from affnet_tf.pipeline.detection import locate_faces
 from affnet_tf.pipeline.input import read_clips
 from affnet_tf.pipeline.prepare import prepare, prepare_dataset
-from affnet_tf.pipeline.shards import UnusableError
+from affnet_tf.pipeline.shards import ClipTask, UnusableError
 from affnet_tf.pipeline.store import open_store
+from affnet_tf.pipeline.workers import Workers
 
 SIZE = 32
 SETTINGS = CropConfig(SIZE, "none")
 NAMES = [f"EP{number:02d}_01" for number in range(20)]
-PHOTOGRAPH = Path(pytest.importorskip("matplotlib").get_data_path()) / "sample_data" / "grace_hopper.jpg"
 
 
 def rows() -> list:
@@ -213,6 +219,23 @@ def test_strict_leaves_a_new_folder_as_it_was(people, tmp_path, workers):
     assert list((tmp_path / "there").iterdir()) == []
 
 
+def test_strict_waits_for_the_other_workers_before_it_takes_away_what_they_made(tmp_path):
+    clips = forge_clips(tmp_path / "clips", subjects=3, clips=8)
+    (clips[2].frames / "img10.png").write_bytes(b"no image")
+    with Workers(2) as workers:
+        for number in range(6):
+            store = tmp_path / f"store{number}"
+            with pytest.raises(UnusableError, match=clips[2].clip_id):
+                prepare(clips, store, SETTINGS, workers=workers, strict=True, clips_per_shard=1)
+            assert not store.exists()
+        seen = []
+        prepare(
+            clips[3:7], store, SETTINGS, workers=workers, progress=lambda *done: seen.append(done), clips_per_shard=1
+        )
+        assert seen == [(i, 4) for i in range(1, 5)], "the same processes go on to other work, and count from 0"
+    assert not [path for path in tmp_path.rglob("*") if ".unfinished" in path.name]
+
+
 def test_strict_keeps_what_an_earlier_run_made(people, tmp_path):
     def stop(done, total):
         if done == 17:
@@ -315,6 +338,74 @@ def test_a_shard_that_was_removed_is_made_again(people, tmp_path):
     (tmp_path / "store" / "casme2-00001-of-00002.tfrecord").unlink()
     assert prepare_dataset("casme2", people, tmp_path / "store", size=SIZE, workers=1).notes == ()
     assert contents(tmp_path / "store") == before
+
+
+# What made it
+
+
+def test_the_manifest_says_what_made_it(people, tmp_path):
+    whole = prepare_dataset("casme2", people, tmp_path / "store", size=SIZE, workers=1).store
+    part = whole.manifest["parts"]["casme2"]
+    versions = {name: metadata.version(name) for name in ("affnet_tf", "numpy")}
+    assert part["versions"] == [{**versions, "opencv-python": cv2.__version__}]
+    assert part["settings_sha256"] == hashlib.sha256(json.dumps(part["settings"], sort_keys=True).encode()).hexdigest()
+    assert part["crop_revision"] == REVISION
+    other = tmp_path / "store" / "casme2-00001-of-00002.json"  # as if another NumPy had made one shard
+    document = json.loads(other.read_text())
+    other.write_text(json.dumps({**document, "versions": {**document["versions"], "numpy": "1.26.4"}}))
+    again = prepare_dataset("casme2", people, tmp_path / "store", size=SIZE, workers=1).store
+    found = again.manifest["parts"]["casme2"]["versions"]
+    assert [each["numpy"] for each in found] == [np.__version__, "1.26.4"]
+    assert again.hash == whole.hash
+
+
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize("dataset", ["casme2", "samm"])
+def test_another_revision_of_cropping_is_refused(tmp_path, finished, dataset):
+    def stop(done, total):
+        if not finished:
+            raise KeyboardInterrupt
+
+    clips = forge_clips(tmp_path / "clips", clips=2)
+    with contextlib.nullcontext() if finished else pytest.raises(KeyboardInterrupt):
+        prepare(clips, tmp_path / "store", SETTINGS, progress=stop)
+    [plan] = (tmp_path / "store").glob("*.plan.json" if finished else ".casme2.unfinished/plan.json")
+    plan.write_text(json.dumps({**json.loads(plan.read_text()), "crop_revision": REVISION - 1}))
+    before = contents(tmp_path / "store")
+    more = [dataclasses.replace(clip, dataset=dataset) for clip in clips]
+    with pytest.raises(InputError, match=rf"Received: crop_revision {REVISION}, but casme2 in it has {REVISION - 1}$"):
+        prepare(more, tmp_path / "store", SETTINGS)
+    assert contents(tmp_path / "store") == before
+
+
+# Two at once
+
+HOLDS = """
+import sys, time
+from affnet_tf.pipeline.prepare import prepare_dataset
+
+def stop(done, total):
+    print("at work", flush=True)
+    time.sleep(60)
+
+prepare_dataset("casme2", sys.argv[1], sys.argv[2], size=32, workers=1, progress=stop)
+"""
+
+
+def test_a_second_process_is_refused_while_the_first_lives(people, tmp_path, affnet):
+    pytest.importorskip("fcntl")
+    store = tmp_path / "a" / "store"
+    words = ("prepare", "casme2", people, store, "--size", SIZE, "--workers", 1, "--quiet")
+    for _ in range(2):
+        with subprocess.Popen([sys.executable, "-c", HOLDS, people, store], stdout=subprocess.PIPE, text=True) as first:
+            assert first.stdout.readline() == "at work\n"
+            code, err = affnet(*words)
+            assert (code, len(err)) == (2, 1)
+            assert "must be written by one affnet prepare at a time" in err[0]
+            first.kill()
+    assert affnet(*words) == (0, [])
+    prepare_dataset("casme2", people, tmp_path / "whole", size=SIZE, workers=1)
+    assert contents(store) == contents(tmp_path / "whole")
 
 
 # Kills
@@ -450,6 +541,63 @@ def test_a_worker_that_is_killed_is_one_line_and_resumable(tmp_path):
     assert contents(tmp_path / "store") == contents(tmp_path / "whole")
 
 
+# A full disk
+
+NO_ROOM = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)), resource.RLIM_INFINITY))
+from affnet_tf.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("workers", "room"), [(1, 100_000), (1, 295_000), (2, 100_000)])
+def test_a_full_disk_is_one_line_and_resumable(people, tmp_path, workers, room):
+    """A shard of 16 clips takes over 490 kB here; the limit falls into different clips of it."""
+    pytest.importorskip("resource")
+    words = [room, "prepare", "casme2", people, tmp_path / "store", "--size", SIZE, "--workers", workers, "--quiet"]
+    answer = subprocess.run(
+        [sys.executable, "-c", NO_ROOM, *map(str, words)], capture_output=True, text=True, check=False
+    )
+    assert (answer.returncode, answer.stderr.count("\n")) == (2, 1), answer.stderr
+    assert re.search(
+        r"casme2-0000[01]-of-00002\.tfrecord' must have room on its disk: .*too large$", answer.stderr.strip()
+    )
+    assert not list((tmp_path / "store").rglob("*.tfrecord"))
+    assert not list((tmp_path / "store").rglob("*.part"))
+    prepare_dataset("casme2", people, tmp_path / "store", size=SIZE, workers=1)
+    prepare_dataset("casme2", people, tmp_path / "whole", size=SIZE, workers=1)
+    assert contents(tmp_path / "store") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("torn", [1, 12, -1])
+def test_faces_are_noted_on_through_two_interruptions(tmp_path, torn):
+    """The clips have no frames, which needs no network to be noted."""
+    clips = [Clip("mine", "a", f"clip{i}", tmp_path / f"gone{i}", 1, 5, "others") for i in range(5)]
+    tasks = [ClipTask(clip, "as it was") for clip in clips]
+    settings, notes = CropConfig(SIZE), tmp_path / "faces.jsonl"
+    locate_faces(tasks, settings, tmp_path, lambda: None)
+    lines = notes.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 5
+    notes.write_bytes(lines[0] + lines[1][:torn])
+    left = iter(range(3))  # one known, and two that are looked for
+
+    def stop():
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        locate_faces(tasks, settings, tmp_path, stop)
+    found = notes.read_bytes().splitlines(keepends=True)
+    assert found == lines[: len(found)]
+    notes.write_bytes(b"".join(lines[:3]) + lines[3][:torn])
+    known = locate_faces(tasks[:3], settings, tmp_path, lambda: None)
+    assert all(f"'{each.clip.clip_id}'" in each.broken[0] for each in known)
+    assert notes.read_bytes() == b"".join(lines[:3])
+    locate_faces(tasks, settings, tmp_path, lambda: None)
+    assert notes.read_bytes() == b"".join(lines)
+
+
 # What is loaded
 
 
@@ -466,10 +614,9 @@ def test_neither_a_new_store_nor_a_finished_one_needs_tensorflow(people, tmp_pat
         assert answer.stderr == "[]\n"
 
 
-@pytest.mark.skipif(not PHOTOGRAPH.is_file(), reason="matplotlib ships no photograph of a face")
-def test_faces_are_found_once_by_one_process_and_noted(tmp_path):
+def test_faces_are_found_once_by_one_process_and_noted(tmp_path, photograph):
     pytest.importorskip("mtcnn")
-    face = cv2.resize(read_image(PHOTOGRAPH), (256, 300), interpolation=cv2.INTER_AREA)
+    face = cv2.resize(read_image(photograph), (256, 300), interpolation=cv2.INTER_AREA)
     clips = forge_clips(tmp_path / "clips", clips=2, size=300)
     for number, clip in enumerate(clips):
         for path in clip.frames.iterdir():
@@ -498,3 +645,12 @@ def test_faces_are_found_once_by_one_process_and_noted(tmp_path):
     for clip, frames in zip(prepared.store.clips, stored, strict=True):
         shown = iterate_frames(tmp_path / "clips" / clip.clip_id, clip.onset, clip.offset)
         np.testing.assert_array_equal(frames, crop_frames(shown, np.array(transforms[clip.clip_id]), 48))
+
+
+def test_by_default_there_is_a_process_for_each_processor_that_may_be_used():
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("the system grants no single processors")
+    program = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+    program += "from affnet_tf.cores import cores; print(cores())"
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert answer.stdout == "1\n"

@@ -23,8 +23,10 @@ from affnet_tf.imaging.flow import optical_flow
 from affnet_tf.imaging.frames import frame_numbers, iterate_frames, read_image, video_info
 from affnet_tf.imaging.magnify import magnify
 
-__all__ = ["CropConfig", "CroppedClip", "apex_place", "crop_clip", "crop_source", "locate_face"]
+__all__ = ["REVISION", "CropConfig", "CroppedClip", "apex_place", "crop_clip", "crop_source", "locate_face"]
 
+# Counts up with every change after which the same frames and settings give other crops or another flow.
+REVISION = 1
 # Frames on which a face is looked for: the first, then others evenly spaced up to the last.
 ATTEMPTS = 10
 # What one clip's crops may take in memory, in bytes: 5461 frames of 128x128.

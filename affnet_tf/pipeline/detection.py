@@ -14,6 +14,7 @@ import numpy as np
 
 from affnet_tf.datasets.clips import Clip
 from affnet_tf.errors import InputError
+from affnet_tf.files import said_plainly
 from affnet_tf.imaging.faces import FaceDetector, face_detector
 from affnet_tf.pipeline.crops import CropConfig, locate_face
 from affnet_tf.pipeline.shards import ClipTask, clip_line
@@ -34,6 +35,9 @@ def locate_faces(clips: Sequence[ClipTask], settings: CropConfig, folder: Path, 
         settings: the detector, the size and the margin.
         folder: where to note the faces.
         tick: called for each clip.
+
+    Raises:
+        InputError: the disk is full, or the process was killed.
     """
     known = _read(folder / FACES)
     wanted = {_key(each): each for each in clips if not each.broken and each.clip.kind != "image"}
@@ -45,8 +49,11 @@ def locate_faces(clips: Sequence[ClipTask], settings: CropConfig, folder: Path, 
         with Workers(1, apart=True) as worker, open(folder / FACES, "a", encoding="utf-8") as file:
             for key, answer in zip(missing, worker.run(locate_clip, tasks, tick), strict=True):
                 known[key] = answer
-                file.write(json.dumps([key, answer]) + "\n")
-                file.flush()
+                try:
+                    file.write(json.dumps([key, answer]) + "\n")
+                    file.flush()
+                except OSError as error:
+                    raise said_plainly(error, folder / FACES) from None
     return [_located(each, known[_key(each)]) if _key(each) in wanted else each for each in clips]
 
 
@@ -80,10 +87,16 @@ def _located(each: ClipTask, answer: list[list[float]] | str) -> ClipTask:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What was found so far; a last line that breaks off is left out."""
+    """What was found so far; a last line that breaks off is cut away, so that what is found next begins a line."""
     known: dict[str, Any] = {}
-    with contextlib.suppress(FileNotFoundError, json.JSONDecodeError), open(path, encoding="utf-8") as file:
-        for line in file:
-            key, answer = json.loads(line)
-            known[key] = answer
+    whole = 0
+    with contextlib.suppress(FileNotFoundError), open(path, "r+b") as file:
+        with contextlib.suppress(ValueError):
+            for line in file:
+                key, answer = json.loads(line)
+                if not line.endswith(b"\n"):
+                    break
+                known[key] = answer
+                whole += len(line)
+        file.truncate(whole)
     return known

@@ -13,14 +13,14 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from affnet_tf.datasets.clips import Clip
 from affnet_tf.errors import InputError
 from affnet_tf.files import atomic_write, read_json, write_json
-from affnet_tf.pipeline.crops import CropConfig
+from affnet_tf.pipeline.crops import REVISION, CropConfig
 from affnet_tf.pipeline.store import CLIPS, FORMAT, MANIFEST, UNFINISHED, write_rows
 
 __all__ = ["Part", "make_plan", "write_manifest"]
@@ -42,6 +42,7 @@ def make_plan(
     rows = [[c.dataset, c.subject, c.clip_id, c.emotion, c.onset, c.apex, c.offset, c.fps, *c.aus] for c in clips]
     return {
         "format": FORMAT,
+        "crop_revision": REVISION,
         "settings": json.loads(json.dumps(dataclasses.asdict(settings))),
         "release": release,
         "clips": len(clips),
@@ -81,7 +82,7 @@ class Part:
 
         Raises:
             InputError: the folder is something else, or holds other settings, other clips under this name, frames of another
-                size, or one of the clips in another part.
+                size or from another revision of cropping, or one of the clips in another part.
         """
         if not self.folder.exists() or (self.folder.is_dir() and not any(self.folder.iterdir())):
             return
@@ -100,6 +101,11 @@ class Part:
                     f"store {str(self.folder)!r} must have one size. "
                     f"Received: {size}, but {other} in it has {found['settings']['size']}"
                 )
+            if found.get("crop_revision") != REVISION:
+                raise InputError(
+                    f"store {str(self.folder)!r} must have one revision of cropping: another folder takes a new store. "
+                    f"Received: crop_revision {REVISION}, but {other} in it has {found.get('crop_revision')}"
+                )
             if other == self.name:
                 self._check_same(found)
         keys = {clip.key for clip in clips}
@@ -115,19 +121,15 @@ class Part:
     @contextlib.contextmanager
     def undone_if(self, error: type[Exception]) -> Iterator[None]:
         """Everything that is made inside is taken away again if it ends in this error."""
-        folders = [path for path in (self.stage, self.folder, *self.folder.absolute().parents) if not path.exists()]
-        before = set() if self.stage in folders else set(os.listdir(self.stage))
+        before = set(os.listdir(self.stage)) if self.stage.exists() else None
         try:
             yield
         except error:
-            if self.stage in folders:
+            if before is None:
                 shutil.rmtree(self.stage, ignore_errors=True)
             else:
                 for name in set(os.listdir(self.stage)) - before:
-                    (self.stage / name).unlink()
-            for folder in folders[1:]:
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
+                    (self.stage / name).unlink(missing_ok=True)
             raise
 
     def document(self, shard: str) -> dict[str, Any] | None:
@@ -192,7 +194,14 @@ def write_manifest(folder: Path) -> None:
         skipped = [*plan.pop("left_out"), *(line for each in documents.values() for line in each["skipped"])]
         rows += stored
         shards |= {name: {key: document[key] for key in ("bytes", "sha256")} for name, document in documents.items()}
-        parts[part] = {**plan, "stored": len(stored), "skipped": skipped, "shards": list(documents)}
+        parts[part] = {
+            **plan,
+            "settings_sha256": hashlib.sha256(json.dumps(plan["settings"], sort_keys=True).encode()).hexdigest(),
+            "versions": _distinct(document["versions"] for document in documents.values()),
+            "stored": len(stored),
+            "skipped": skipped,
+            "shards": list(documents),
+        }
     text = io.StringIO()
     write_rows(rows, text)
     manifest = {
@@ -211,6 +220,15 @@ def write_manifest(folder: Path) -> None:
     with atomic_write(folder / CLIPS) as file:
         file.write(text.getvalue().encode())
     write_json(folder / MANIFEST, manifest)
+
+
+def _distinct(versions: Iterable[dict[str, str]]) -> list[dict[str, str]]:
+    """What made the shards, each once: more than one if a run went on after an installation changed."""
+    found: list[dict[str, str]] = []
+    for each in versions:
+        if each not in found:
+            found.append(each)
+    return found
 
 
 def _plans(folder: Path) -> dict[str, Path]:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from affnet_tf.cores import cores
 from affnet_tf.datasets.annotations import Annotations, read_annotations
 from affnet_tf.datasets.clips import Clip, Problem, validate_clips
 from affnet_tf.datasets.folders import SYNTHETIC_MARKER
@@ -15,6 +16,7 @@ from affnet_tf.datasets.specs import spec
 from affnet_tf.errors import InputError
 from affnet_tf.pipeline.crops import CropConfig
 from affnet_tf.pipeline.detection import locate_faces
+from affnet_tf.pipeline.lock import locked
 from affnet_tf.pipeline.parts import Part, make_plan, write_manifest
 from affnet_tf.pipeline.shards import ClipTask, ShardTask, UnusableError, write_shard
 from affnet_tf.pipeline.sources import fingerprints
@@ -82,9 +84,9 @@ def prepare_dataset(
     annotations = read_annotations(name, root, release)
     detector = detector or ("none" if annotations.release == "cropped" else "mtcnn")
     settings = CropConfig(size=size, detector=detector, magnify=magnify)
-    with Workers(workers or os.cpu_count() or 1) as pool:
+    with Workers(workers or cores()) as processes:
         if detector == "none" and len(annotations.clips) > CLIPS_PER_SHARD and not (local(store) / MANIFEST).exists():
-            pool.start()  # beside TensorFlow, which finds the faces, they would take memory and wait
+            processes.start()  # beside TensorFlow, which finds the faces, they would take memory and wait
         broken, errors = _check(annotations, strict)
         clips: dict[tuple[str, str], Clip] = {}
         for clip in annotations.clips:
@@ -102,7 +104,7 @@ def prepare_dataset(
             synthetic=(Path(root) / SYNTHETIC_MARKER).exists(),
             left_out=[str(problem) for problem in annotations.problems if problem.severity == "error"],
             broken=broken,
-            workers=pool,
+            workers=processes,
             strict=strict,
             progress=progress,
         )
@@ -145,36 +147,40 @@ def prepare(
 
     Raises:
         InputError: no clips, or one twice; the folder holds other clips or settings under that name, or something else; a
-            worker was killed; with ``strict``, a clip that cannot be used; without it, if no clip at all can be used.
+            worker was killed; another process writes to the store; with ``strict``, a clip that cannot be used; without it,
+            if no clip at all can be used.
     """
     folder = local(path)
     _check_clips(clips)
     plan = make_plan(clips, settings, release, clips_per_shard, synthetic, left_out)
     part = Part(folder, name or clips[0].dataset, plan)
-    part.check(clips)
     lines = [tuple((broken or {}).get(clip.key, ())) for clip in clips]
     each = [ClipTask(*task) for task in zip(clips, fingerprints(clips, lines), lines, strict=True)]
     batches = [tuple(each[i : i + clips_per_shard]) for i in range(0, len(each), clips_per_shard)]
     tasks = [
         ShardTask(part.stage, shard, batch, settings, strict) for shard, batch in zip(part.shards, batches, strict=True)
     ]
-    found = {task.name: part.document(task.name) for task in tasks}
-    pending = [task for task in tasks if (found[task.name] or {}).get("sources") != task.sources]
-    if strict:
-        _check_kept(left_out, [found[task.name] for task in tasks if task.name not in {each.name for each in pending}])
-    with part.undone_if(UnusableError):
-        if pending:
-            part.begin()
-            with Workers(workers) if isinstance(workers, int) else contextlib.nullcontext(workers) as pool:
-                _make(pending, settings, pool, len(clips), progress)
-        documents = [part.document(shard) for shard in part.shards]
-        skipped = [*left_out, *(line for document in documents for line in document["skipped"])]
-        if not any(document["clips"] for document in documents):
-            raise UnusableError(f"no clip of {part.name} could be used; the first of {len(skipped)}: {skipped[0]}")
-        part.commit()
-    write_manifest(folder)
+    with locked(folder):
+        part.check(clips)
+        found = {task.name: part.document(task.name) for task in tasks}
+        pending = [task for task in tasks if (found[task.name] or {}).get("sources") != task.sources]
+        if strict:
+            left = {task.name for task in pending}
+            _check_kept(left_out, [document for name, document in found.items() if name not in left])
+        with part.undone_if(UnusableError):
+            if pending:
+                part.begin()
+                with Workers(workers) if isinstance(workers, int) else contextlib.nullcontext(workers) as processes:
+                    _make(pending, settings, processes, len(clips), progress)
+            documents = [part.document(shard) for shard in part.shards]
+            skipped = [*left_out, *(line for document in documents for line in document["skipped"])]
+            if not any(document["clips"] for document in documents):
+                raise UnusableError(f"no clip of {part.name} could be used; the first of {len(skipped)}: {skipped[0]}")
+            part.commit()
+        write_manifest(folder)
+        store = open_store(path)
     notes = [_note(task, found[task.name]) for task in pending if found[task.name]]
-    return Prepared(open_store(path), tuple(skipped), tuple(notes), tuple(part.pictures()))
+    return Prepared(store, tuple(skipped), tuple(notes), tuple(part.pictures()))
 
 
 def _make(
@@ -221,8 +227,8 @@ def _check_clips(clips: Sequence[Clip]) -> None:
         seen.add(clip.key)
 
 
-def _check_kept(left_out: Sequence[str], documents: Sequence[dict | None]) -> None:
-    known = [*left_out, *(line for document in documents for line in (document or {})["skipped"])]
+def _check_kept(left_out: Sequence[str], documents: Sequence[dict]) -> None:
+    known = [*left_out, *(line for document in documents for line in document["skipped"])]
     if known:
         raise UnusableError(known[0])
 

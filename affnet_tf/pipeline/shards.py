@@ -5,17 +5,21 @@ A worker reads, crops and writes a shard by itself, clip by clip: no pixel trave
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
+from affnet_tf import __version__
 from affnet_tf.datasets.clips import Clip
 from affnet_tf.errors import InputError
-from affnet_tf.files import write_json
+from affnet_tf.files import said_plainly, write_json
 from affnet_tf.pipeline.contact import draw_tile, write_page
 from affnet_tf.pipeline.crops import CropConfig, crop_clip
 from affnet_tf.pipeline.records import RecordWriter
@@ -67,13 +71,15 @@ def write_shard(task: ShardTask, tick: Tick) -> None:
 
     Raises:
         UnusableError: with ``strict``, at the first clip that cannot be used.
+        InputError: the disk is full.
     """
+    path = task.folder / f"{task.name}.tfrecord"
     temporary = task.folder / f".{task.name}.part"
     rows: list[dict[str, Any]] = []
     skipped: list[str] = []
     tiles: list[np.ndarray] = []
     try:
-        with open(temporary, "wb", buffering=0) as file:
+        with open(temporary, "wb") as file:
             writer = RecordWriter(file)
             for each in task.clips:
                 broken = each.broken or _write_clip(writer, each, task.settings, rows, tiles)
@@ -81,15 +87,18 @@ def write_shard(task: ShardTask, tick: Tick) -> None:
                     raise UnusableError(broken[0])
                 skipped += broken
                 tick()
-        os.replace(temporary, task.folder / f"{task.name}.tfrecord")
+        os.replace(temporary, path)
         if tiles:
             write_page(task.folder / f"{task.name}.png", tiles)
+    except OSError as error:
+        raise said_plainly(error, path) from None
     finally:
         temporary.unlink(missing_ok=True)
     document = {
         "bytes": writer.size,
         "sha256": writer.sha256,
         "sources": task.sources,
+        "versions": _versions(task.settings.detector),
         "clips": rows,
         "skipped": skipped,
     }
@@ -100,6 +109,15 @@ def write_shard(task: ShardTask, tick: Tick) -> None:
 def clip_line(clip: Clip, error: InputError) -> str:
     """The line that says why a clip cannot be used."""
     return f"{clip.dataset} clip {clip.clip_id!r}: {error}"
+
+
+def _versions(detector: str) -> dict[str, str]:
+    """Of what makes the crops, as installed; an OpenCV without windows counts as OpenCV."""
+    found = {"affnet_tf": __version__, "opencv-python": cv2.__version__, "numpy": np.__version__}
+    if detector != "none":
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[detector] = metadata.version(detector)
+    return found
 
 
 def _write_clip(

@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
@@ -74,16 +74,17 @@ class Workers:
             tick: called in this process for each clip.
 
         Raises:
-            InputError: what ``function`` raised, or a process was killed.
+            InputError: what ``function`` raised, or a process was killed; no task is at work any more by then.
         """
         if len(tasks) > 1 or self._apart:
             self.start()
         if not self._pool:
             yield from (function(task, tick) for task in tasks)
             return
+        futures: list[Future] = []
         try:
             with _without_interrupts():
-                futures = [self._pool.submit(_call, function, task) for task in tasks]
+                futures += (self._pool.submit(_call, function, task) for task in tasks)
             for future in futures:
                 while not future.done():
                     wait([future], timeout=POLL)
@@ -95,6 +96,15 @@ class Workers:
                 "the worker processes must live until they are done: the same command goes on where it stopped, and with "
                 "fewer --workers it takes less memory. Received: one was killed"
             ) from None
+        finally:
+            self._end(futures)
+
+    def _end(self, futures: Sequence[Future]) -> None:
+        """Return only when no task is at work any more; those that were not begun are dropped."""
+        self._stop.set()
+        wait([future for future in futures if not future.cancel()])
+        self._stop.clear()
+        self._told = self._done.value
 
     def _tell(self, tick: Tick) -> None:
         now = self._done.value
@@ -157,7 +167,8 @@ def _nothing() -> None:
 
 def _call(function: Callable[[Task, Tick], Result], task: Task) -> Result | None:
     with contextlib.suppress(Stopped):
-        return function(task, _tick)
+        if not _stop.is_set():
+            return function(task, _tick)
     return None
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from affnet_tf.cores import cores
 from affnet_tf.datasets.folders import SYNTHETIC_MARKER
 from affnet_tf.datasets.synthetic.difficulty import Difficulty
 from affnet_tf.datasets.synthetic.entries import Entry
@@ -130,7 +131,7 @@ def film_all(jobs: Sequence[Job], workers: int | None, progress: Progress | None
     """
     if workers is not None:
         _check_whole("workers", workers, 1, 1024)
-    with _workers(workers or os.cpu_count() or 1, len(jobs)) as each:
+    with _workers(workers or cores(), len(jobs)) as each:
         for done, _ in enumerate(each(_write_clip, jobs), 1):
             if progress is not None:
                 progress(done, len(jobs))

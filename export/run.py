@@ -18,7 +18,7 @@ from affnet_tf.export.representative import made_clips
 from affnet_tf.files import read_json
 from affnet_tf.models.checkpoint import Checkpoint, is_checkpoint, load_checkpoint
 from affnet_tf.pipeline.input import motion_images, read_clips
-from affnet_tf.pipeline.store import Store, StoredClip, open_store
+from affnet_tf.pipeline.store import Store, StoredClip, naming_damage, open_store
 
 __all__ = ["divide", "export_run"]
 
@@ -77,7 +77,8 @@ def export_run(
     calibration, holdout, data = None, None, ""
     if source is not None:
         opened = _opened(source, checkpoint, given=store is not None)
-        calibration, holdout, data = _clips(opened, checkpoint)
+        with naming_damage(opened):
+            calibration, holdout, data = _clips(opened, checkpoint)
     bundle = export(checkpoint, out, names, calibration, holdout, data=data, force=force)
     title = f"{bundle.folder}: every file beside Keras, on {next(iter(bundle.recipes.values())).verification['data']}"
     return _document(bundle), (title, _COLUMNS, _rows(bundle))

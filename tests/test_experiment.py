@@ -3,6 +3,7 @@ import csv
 import dataclasses
 import json
 import os
+import shutil
 
 import keras
 import numpy as np
@@ -418,3 +419,17 @@ def test_another_dataset_in_the_store_changes_no_pairs_predictions(tmp_path):
         predicted.append(result.predictions.by_fold()["casme2-to-casme_sq"].rows)
     assert predicted[0] == predicted[1]
     assert len(predicted[0]) == 8
+
+
+@pytest.mark.parametrize("limit", [None, 0])
+def test_a_flipped_bit_in_a_shard_is_named(store, tmp_path, monkeypatch, limit):
+    """Whether the clips are held in memory or read one record at a time."""
+    if limit is not None:
+        monkeypatch.setattr("affnet_tf.training.labelled.CACHE_BYTES", limit)
+    copy = shutil.copytree(store, tmp_path / "store")
+    shard = next(copy.glob("*.tfrecord"))
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(InputError, match=shard.name):
+        train(copy, tmp_path / "run", CONFIG)

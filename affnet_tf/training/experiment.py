@@ -27,7 +27,7 @@ from affnet_tf.models.affectivenet import probabilities
 from affnet_tf.models.checkpoint import Checkpoint, is_checkpoint, load_checkpoint, save_checkpoint
 from affnet_tf.models.networks import build_network, set_frequencies
 from affnet_tf.pipeline.input import training_batches
-from affnet_tf.pipeline.store import StoredClip
+from affnet_tf.pipeline.store import StoredClip, naming_damage
 from affnet_tf.training.fit import History, Trainer, balanced_weights
 from affnet_tf.training.gallery import Gallery
 from affnet_tf.training.labelled import LabelledClips
@@ -295,7 +295,8 @@ def _fit(
     if validation_keys:
         one_hot = np.eye(data.classes, dtype=np.float32)[data.truth(validation_keys)]
         validation = (data.pictures(validation_keys), one_hot, weight[data.truth(validation_keys)])
-    return trainer.fit(batches, validation, **options)
+    with naming_damage(data.store):
+        return trainer.fit(batches, validation, **options)
 
 
 def _trainer(config: ExperimentConfig, classes: int, steps: int, devices: Devices) -> Trainer:

@@ -15,7 +15,7 @@ from affnet_tf.errors import InputError
 from affnet_tf.evaluation.protocols import Key
 from affnet_tf.pipeline.input import check_representation, load, motion_images
 from affnet_tf.pipeline.reading import CACHE_BYTES, ClipReader
-from affnet_tf.pipeline.store import Store, open_store
+from affnet_tf.pipeline.store import Store, naming_damage, open_store
 
 __all__ = ["LabelledClips"]
 
@@ -54,7 +54,8 @@ class LabelledClips:
     @functools.cached_property
     def images(self) -> np.ndarray:
         """The motion image of every labelled clip, without augmentation, in the order of the store."""
-        return motion_images(self.clips.in_order(), self._config.motion, self._config.model.input_size)
+        with naming_damage(self.store):
+            return motion_images(self.clips.in_order(), self._config.motion, self._config.model.input_size)
 
     @property
     def classes(self) -> int:
@@ -63,7 +64,8 @@ class LabelledClips:
 
     def load(self) -> None:
         """Read into memory what training looks up; not inside a distribution strategy's scope."""
-        load(self.clips, self._config)
+        with naming_damage(self.store):
+            load(self.clips, self._config)
 
     def truth(self, keys: Iterable[Key]) -> list[int]:
         """Label indices of clips."""

@@ -19,7 +19,7 @@ demo: $(INSTALLED)
 	$(BIN)/affnet demo --out demo
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """How a command ends: one line and an exit code, whatever went wrong."""
 
+import functools
 import json
 import os
 import signal
@@ -20,7 +21,10 @@ def run(*words, **options):
 
 def test_an_interruption_says_how_to_go_on_and_leaves_nothing_half_written(tmp_path):
     words = ["synth", tmp_path / "people", "--subjects", 40, "--clips", 12, "--workers", 1]
-    process = subprocess.Popen([*AFFNET, *map(str, words)], stderr=subprocess.PIPE, text=True)
+    # A shell's background job hands on that interrupts are ignored.
+    listen = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    command = [*AFFNET, *map(str, words)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listen)
     while not list(tmp_path.rglob("*.jpg")):  # until it is at work
         assert process.poll() is None
         time.sleep(0.05)

@@ -1,4 +1,6 @@
+import dataclasses
 import itertools
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +9,13 @@ import tensorflow as tf
 from forged import SIZE, forge_clips
 
 from affnet_tf.config import AugmentConfig, ExperimentConfig, ModelConfig, MotionConfig, TrainConfig
+from affnet_tf.errors import InputError
 from affnet_tf.pipeline.crops import CropConfig
 from affnet_tf.pipeline.input import training_batches
 from affnet_tf.pipeline.pool import signed_motion
 from affnet_tf.pipeline.prepare import prepare
 from affnet_tf.pipeline.reading import ClipReader, read_clips
+from affnet_tf.pipeline.store import naming_damage, open_store
 
 ROWS = (0, 3, 31, 32, 33, 59)
 
@@ -69,3 +73,40 @@ def test_what_does_not_fit_is_not_gathered_in_memory(store, augment):
     before = read()
     list(itertools.islice(batches.as_numpy_iterator(), 2))
     assert read() - before < sum(Path(shard).stat().st_size for shard in store.shards) / 2
+
+
+@pytest.fixture
+def damaged(store, tmp_path):
+    """A copy of the store in which one bit of a byte of its second shard is turned round."""
+
+    def damage(position: int, bit: int = 7):
+        shutil.copytree(store.path, tmp_path / "store")
+        copied = open_store(tmp_path / "store")
+        with open(copied.shards[1], "r+b") as file:
+            file.seek(position)
+            (byte,) = file.read(1)
+            file.seek(position)
+            file.write(bytes([byte ^ 1 << bit]))
+        return copied
+
+    return damage
+
+
+@pytest.mark.parametrize(("position", "bit"), [(0, 0), (3, 3), (6, 0), (7, 7), (8, 0), (11, 7), (5000, 4), (-1, 0)])
+def test_a_damaged_record_is_one_line_not_a_crash(damaged, store, position, bit):
+    """In the length, from its low byte to its high one, in the length's checksum, in the data, in the data's checksum."""
+    size = Path(store.shards[1]).stat().st_size
+    broken = damaged(position % size, bit)
+
+    def read() -> None:
+        with naming_damage(broken):
+            list(tf.data.Dataset.range(len(store.clips)).map(ClipReader(broken, limit=0).frames))
+
+    with pytest.raises(InputError, match=r"^shard '.*' must have the SHA-256 [^\n]* Received: [^\n]*$"):
+        read()
+
+
+def test_a_record_for_each_clip(store):
+    fewer = dataclasses.replace(store, shards=store.shards[1:])
+    with pytest.raises(InputError, match=r"record for each of its 60 clips\. Received: [1-5][0-9]$"):
+        ClipReader(fewer, limit=0).frames(tf.constant(0, tf.int64))

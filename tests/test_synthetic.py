@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -504,3 +506,13 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path):
     with pytest.raises(InputError, match="empty or absent"):
         write_synthetic(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
+
+
+def test_filming_needs_no_spreadsheets():
+    program = (
+        "import sys; sys.modules['openpyxl'] = None\n"
+        "from affnet_tf.datasets.synthetic import film\n"
+        "print(film(0, 1, 0, 'happiness', fps=30)[0].shape[1:])"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "(340, 280, 3)"

@@ -35,6 +35,9 @@ LEAST_EYE_DISTANCE = 0.3
 # Up to this factor of shrinking two neighbours are enough: bilinear interpolation is then as close to the ideal low-pass as
 # averaging over fractions of pixels is, and four times as fast.
 SLIGHT = 1.5
+# Up to this factor the frame is brought to twice the size that is wanted, then averaged over blocks of 2x2, which OpenCV does
+# fast: half of the time that averaging over fractions of pixels takes. Beyond, the first of the two steps would skip pixels.
+MIDDLING = 2.75
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,7 +150,10 @@ def resize_frames(frames: Iterable[np.ndarray], size: int) -> np.ndarray:
         size: side in pixels.
 
     Returns:
-        uint8 of shape (T, size, size, 3); area averaging where an axis shrinks by more than 1.5, else linear.
+        uint8 of shape (T, size, size, 3). An axis that shrinks by more than 1.5 is averaged over areas, or, up to 2.75, over
+        blocks of a frame of twice the size; otherwise linear. A motion of half a pixel comes out within 0.02 of the strength
+        that averaging the whole frame over areas gives it, or stronger, and agrees as well with the ideal low-pass's (the
+        correlation of the frames' differences is within 0.015).
     """
     return _collect((_resize(frame, size, size) for frame in frames), size)
 
@@ -187,11 +193,21 @@ def _resize(frame: np.ndarray, height: int, width: int) -> np.ndarray:
     """In two steps, because OpenCV averages over areas only if both axes shrink."""
     least = (min(height, frame.shape[0]), min(width, frame.shape[1]))
     if least != frame.shape[:2]:
-        shrinks = max(frame.shape[0] / least[0], frame.shape[1] / least[1])
-        frame = cv2.resize(frame, least[::-1], interpolation=cv2.INTER_LINEAR if shrinks <= SLIGHT else cv2.INTER_AREA)
+        frame = _shrink(frame, *least)
     if least != (height, width):
         frame = cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR)
     return frame
+
+
+def _shrink(frame: np.ndarray, height: int, width: int) -> np.ndarray:
+    factors = (frame.shape[0] / height, frame.shape[1] / width)
+    if max(factors) <= SLIGHT:
+        return cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR)
+    if min(factors) > SLIGHT and max(factors) <= MIDDLING and factors != (2, 2):
+        # What the average over blocks takes away from a frame that was enlarged, the cubic's overshoot gives back.
+        kind = cv2.INTER_CUBIC if max(factors) <= 2 else cv2.INTER_LINEAR
+        frame = cv2.resize(frame, (2 * width, 2 * height), interpolation=kind)
+    return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def _face(row: np.ndarray, stretch: np.ndarray) -> Face:

@@ -31,8 +31,8 @@ REVISION = 1
 ATTEMPTS = 10
 # What one clip's crops may take in memory, in bytes: 5461 frames of 128x128.
 CLIP_BYTES = 256 << 20
-# Magnification holds, beside the frames, their luminance as float32 and the frames that come out.
-MAGNIFIED = 10 / 3
+# Magnification holds, beside the frames, their luminance as float32, the frames that come out, and matrices of T x T.
+MAGNIFIED = 6
 
 
 class Annotated(Protocol):

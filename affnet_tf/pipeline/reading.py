@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
-import struct
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from affnet_tf.config import MotionConfig
+from affnet_tf.errors import InputError
 from affnet_tf.pipeline.pool import signed_motion
-from affnet_tf.pipeline.store import Store, parse_clip
+from affnet_tf.pipeline.records import record_spans
+from affnet_tf.pipeline.store import Store, check_shards, parse_clip
 
 __all__ = ["ClipReader", "read_clips"]
 
@@ -77,7 +78,8 @@ class ClipReader:
         lengths = np.zeros(len(self.store.clips), np.int64)
         lengths[list(self.rows)] = [self.store.clips[row].length for row in self.rows]
         if lengths.sum() * size**2 * 3 > self.limit:
-            return lambda row: self._from_disk(row)[0]
+            from_disk = self._from_disk  # here, not in the graph, which would wrap what is said of a damaged shard
+            return lambda row: from_disk(row)[0]
         held = _aligned((int(lengths.sum()), size, size, 3), np.uint8)
         ends = np.cumsum(lengths)
         for row, frames, _ in self.in_order().as_numpy_iterator():
@@ -104,7 +106,8 @@ class ClipReader:
     def _pooled(self, motion: MotionConfig) -> Pooled:
         size = self.store.frame_size
         if len(self.rows) * size**2 * 3 * 4 > self.limit:
-            return lambda row: signed_motion(*self._from_disk(row), motion)
+            from_disk = self._from_disk
+            return lambda row: signed_motion(*from_disk(row), motion)
         held = _aligned((len(self.rows), size, size, 3), np.float32)
         ready = np.zeros(len(self.rows), bool)
         place = np.full(len(self.store.clips), -1, np.int64)
@@ -121,7 +124,7 @@ class ClipReader:
     @functools.cached_property
     def _from_disk(self) -> Pooled:
         size = self.store.frame_size
-        places = [place for shard in self.store.shards for place in _records(shard)]
+        places = _records(self.store)
         names = tf.constant([name for name, *_ in places])
         spans = tf.constant([span for _, *span in places], tf.int64)
 
@@ -136,17 +139,26 @@ class ClipReader:
         return read
 
 
-def _records(shard: str) -> list[tuple[str, int, int]]:
-    """Of each record of a TFRecord file, in order: the file, its first byte, and how many it takes."""
-    size = tf.io.gfile.stat(shard).length
-    found, start = [], 0
-    with tf.io.gfile.GFile(shard, "rb") as file:
-        while start < size:
-            file.seek(start)
-            # The length of the data, of 8 bytes, and its checksum, of 4, come before the data; a checksum of 4 after it.
-            length = 16 + struct.unpack("<Q", file.read(8))[0]
-            found.append((shard, start, length))
-            start += length
+def _records(store: Store) -> list[tuple[str, int, int]]:
+    """Of each clip, in order: the file with its record, the record's first byte, and how many it takes.
+
+    TensorFlow takes memory for what it is told to read before it compares a checksum: a wrong length would end the process.
+
+    Raises:
+        InputError: a shard is not as it was written.
+    """
+    found: list[tuple[str, int, int]] = []
+    for shard in store.shards:
+        with tf.io.gfile.GFile(shard, "rb") as file:
+            try:
+                found += [(shard, *span) for span in record_spans(file, tf.io.gfile.stat(shard).length)]
+            except ValueError as error:
+                check_shards(store, [shard])
+                raise InputError(f"shard {shard!r} must be a TFRecord file. Received: {error}") from None
+    if len(found) != len(store.clips):
+        raise InputError(
+            f"store {store.path!r} must have a record for each of its {len(store.clips)} clips. Received: {len(found)}"
+        )
     return found
 
 

@@ -14,11 +14,12 @@ from typing import IO
 import google_crc32c
 import numpy as np
 
-__all__ = ["Chunk", "RecordWriter", "encode_example"]
+__all__ = ["Chunk", "RecordWriter", "encode_example", "record_spans"]
 
 Chunk = bytes | np.ndarray
 
 _LENGTH, _CHECKSUM = struct.Struct("<Q"), struct.Struct("<I")
+_FRAME = _LENGTH.size + 2 * _CHECKSUM.size
 # Field numbers of the messages Example, Features, Feature, BytesList and Int64List, as tags of length-delimited fields.
 _ONE, _TWO, _THREE = b"\x0a", b"\x12", b"\x1a"
 
@@ -51,6 +52,31 @@ class RecordWriter:
         self._file.write(chunk)
         self._digest.update(chunk)
         self.size += len(chunk)
+
+
+def record_spans(file: IO[bytes], size: int) -> list[tuple[int, int]]:
+    """Of each record of an open binary file, in order, its first byte and how many it takes; the data are not read.
+
+    Args:
+        file: it can seek.
+        size: the file's bytes.
+
+    Raises:
+        ValueError: a length does not agree with its checksum, or the records do not end where the file does.
+    """
+    spans, start = [], 0
+    while start < size:
+        file.seek(start)
+        head = file.read(_LENGTH.size + _CHECKSUM.size)
+        length, checksum = head[: _LENGTH.size], head[_LENGTH.size :]
+        if checksum != _CHECKSUM.pack(_masked(google_crc32c.value(length))):
+            raise ValueError(f"the length of the record at byte {start} does not agree with its checksum")
+        span = _FRAME + _LENGTH.unpack(length)[0]
+        spans.append((start, span))
+        start += span
+    if start != size:
+        raise ValueError(f"the last record ends at byte {start} of {size}")
+    return spans
 
 
 def encode_example(values: Mapping[str, Chunk | Sequence[int]]) -> list[Chunk]:

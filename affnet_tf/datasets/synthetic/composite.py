@@ -38,7 +38,7 @@ class Part:
         subjects: how many people.
         counts: clips by the dataset's word.
         scale: height and width of the frames over those of the layout.
-        difficulty: set so that STSTNet scores about what it scores on the real dataset; see docs/synthetic.md.
+        difficulty: meant to be as hard for STSTNet as the real dataset; benchmarks/composite.py prints how hard it is.
     """
 
     subjects: int
@@ -88,7 +88,7 @@ def write_composite(
 
     Args:
         out: folder to create; it may exist if it is empty.
-        difficulty: 1 is the calibrated one, which differs between the datasets; another number multiplies every cause of it;
+        difficulty: 1 is the default, which differs between the datasets; another number multiplies every cause of it;
             or the difficulty of each dataset.
         seed: another seed is another cast.
         parts: the datasets and their sizes.

@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import openpyxl
-
 from affnet_tf.datasets.synthetic.entries import Entry
 from affnet_tf.files import atomic_write
 
@@ -80,6 +78,8 @@ class Table:
 
 def write_workbook(path: Path, sheets: Mapping[str, Sequence[Cells]]) -> None:
     """Write rows of cells; equal cells give equal bytes. Text that begins with = is a formula without a stored value."""
+    import openpyxl  # a third of a second, and people are filmed without a workbook
+
     book = openpyxl.Workbook()
     book.remove(book.active)
     for title, rows in sheets.items():

@@ -166,7 +166,7 @@ def test_a_clip_that_would_not_fit_in_memory_is_refused_before_it_is_read(tmp_pa
     clip = Clip("casme2", "sub01", "a", tmp_path, 1, 86, "others")
     with pytest.raises(InputError, match=r"must have at most 85 frames, .* Received: 86$"):
         crop_clip(clip, settings)
-    assert CropConfig(size=1024, detector="none", magnify=4).most_frames == 25
+    assert CropConfig(size=1024, detector="none", magnify=4).most_frames == 14
     assert CropConfig().most_frames == 5461
 
 

@@ -112,22 +112,24 @@ def main() -> None:
     from affnet_tf.datasets.inspection import inspect_dataset
     from affnet_tf.pipeline.prepare import prepare_dataset
 
-    times: dict[str, list[tuple[float, float]]] = {"decode": [], "prepare": [], "again": [], "inspect": []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        root, empty, store = folder / "casme2", folder / "one_byte", folder / "store"
+        root, empty, store, larger = (folder / part for part in ("casme2", "one_byte", "store", "larger"))
         frames = forge(root, noise())
         forge(empty, [b"x"])
         jobs = {
             "decode": lambda: decode_all(root, frames),
             "prepare": lambda: prepare_dataset("casme2", root, store, workers=WORKERS),
             "again": lambda: prepare_dataset("casme2", root, store, workers=WORKERS),
+            "whole": lambda: prepare_dataset("casme2", root, larger, workers=WORKERS, size=144),
             "inspect": lambda: inspect_dataset("casme2", empty),
         }
+        times: dict[str, list[tuple[float, float]]] = {job: [] for job in jobs}
         for _ in range(ROUNDS):
             for job, run in jobs.items():
                 times[job].append(seconds(run))
-            shutil.rmtree(store)
+            for made in (store, larger):
+                shutil.rmtree(made)
         memory = {
             "prepare": command("prepare", "casme2", root, store, "--workers", WORKERS),
             "again": command("prepare", "casme2", root, store, "--workers", WORKERS),
@@ -135,8 +137,9 @@ def main() -> None:
         }
     labels = {
         "decode": "decode with OpenCV, nothing else",
-        "prepare": "affnet prepare, 128×128",
+        "prepare": "affnet prepare, 128×128 (decoded at a half)",
         "again": "affnet prepare of a finished store",
+        "whole": "affnet prepare, 144×144 (decoded whole)",
         "inspect": "affnet inspect",
     }
     rows = []
@@ -146,7 +149,7 @@ def main() -> None:
             statistics.median(base[i] / value[i] for base, value in zip(times["decode"], values, strict=True))
             for i in range(2)
         ]
-        shown = [f"{ratio:.2f}" for ratio in ratios] if job in ("decode", "prepare") else ["", ""]
+        shown = [f"{ratio:.2f}" for ratio in ratios] if job in ("decode", "prepare", "whole") else ["", ""]
         peak = f"{memory[job]:.0f}" if job in memory else ""
         rows.append(
             (labels[job], f"{clock:.2f}", f"{frames / clock:.0f}", shown[0], f"{processor:.2f}", shown[1], peak)

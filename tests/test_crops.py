@@ -83,18 +83,19 @@ def moved(picture: np.ndarray, shift: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "size"),
+    ("height", "width", "size", "slack"),
     [
-        (340, 280, 128),
-        (340, 280, 144),
-        (231, 231, 128),
-        (231, 231, 144),
-        (340, 280, 112),
-        (340, 280, 45),
-        (600, 512, 64),
+        (340, 280, 128, 0.06),  # these two are decoded at a half, which costs correlation
+        (340, 280, 112, 0.065),
+        (340, 280, 144, 0.015),
+        (231, 231, 112, 0.015),
+        (231, 231, 128, 0.015),
+        (231, 231, 144, 0.015),
+        (340, 280, 45, 0.015),
+        (600, 512, 64, 0.015),
     ],
 )
-def test_small_motion_survives(photograph, tmp_path, height, width, size):
+def test_small_motion_survives(photograph, tmp_path, height, width, size, slack):
     """Differences of frames, against the ideal low-pass of what was never compressed, in float64."""
     photograph = read_image(photograph).astype(float)
     down, across = lanczos(600, height), lanczos(512, width)
@@ -115,7 +116,7 @@ def test_small_motion_survives(photograph, tmp_path, height, width, size):
     averaged = judged(np.stack([cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA) for frame in whole]))
     taken = judged(crop_source(path, None, None, size, None)[0])
     assert (taken[:, 0] > averaged[:, 0] - 0.02).all()
-    assert (taken[:, 1] > averaged[:, 1] - 0.015).all()
+    assert (taken[:, 1] > averaged[:, 1] - slack).all()
 
 
 def test_other_formats_and_smaller_jpegs_are_decoded_whole(tmp_path):
@@ -125,11 +126,14 @@ def test_other_formats_and_smaller_jpegs_are_decoded_whole(tmp_path):
             read_image(write(tmp_path / suffix, [frame], suffix) / f"img1{suffix}", least=10), frame
         )
     path = write(tmp_path / "jpg", [frame], ".jpg") / "img1.jpg"
-    np.testing.assert_array_equal(read_image(path, least=12), read_image(path))
-    assert read_image(path, least=11).shape == (45, 35, 3)
-    grey = tmp_path / "grey.jpg"
+    np.testing.assert_array_equal(read_image(path, least=36), read_image(path))
+    assert read_image(path, least=35).shape == (45, 35, 3)
+    grey, odd = tmp_path / "grey.jpg", tmp_path / "odd.jpg"
     cv2.imwrite(str(grey), frame[..., 0])
-    assert read_image(grey, least=11).shape == (45, 35, 3)
+    assert read_image(grey, least=35).shape == (45, 35, 3)
+    cv2.imwrite(str(odd), frame[:89])
+    np.testing.assert_array_equal(read_image(odd, least=12), read_image(odd))
+    assert read_image(odd, least=11).shape == (45, 35, 3)
 
 
 def test_sizes_are_told_apart_although_they_decode_to_one(tmp_path):
@@ -166,7 +170,7 @@ def test_a_clip_that_would_not_fit_in_memory_is_refused_before_it_is_read(tmp_pa
     clip = Clip("casme2", "sub01", "a", tmp_path, 1, 86, "others")
     with pytest.raises(InputError, match=r"must have at most 85 frames, .* Received: 86$"):
         crop_clip(clip, settings)
-    assert CropConfig(size=1024, detector="none", magnify=4).most_frames == 14
+    assert CropConfig(size=1024, detector="none", magnify=4).most_frames == 21
     assert CropConfig().most_frames == 5461
 
 

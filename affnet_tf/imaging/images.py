@@ -31,9 +31,9 @@ def read_image(path: str | os.PathLike, *, least: int | None = None) -> np.ndarr
     Args:
         path: the file.
         least: both sides are wanted this large at most, in pixels. A JPEG is then decoded at a half, a quarter or an eighth
-            of its size, whichever is the smallest that leaves both sides at least three times so large; this halves the time.
-            No smaller: the decoder averages block by block, and if what it gives were hardly larger than what is wanted,
-            a small motion would come out up to a sixth weaker, with folded detail added. None: as large as it is.
+            of its size, whichever is the smallest that leaves both sides at least three times so large; or at a half, if both
+            sides are even and still so large. This halves the time. An odd side has half a pixel of padding in it when it is
+            halved, which moves everything. None: as large as it is.
 
     Raises:
         InputError: the file is missing, empty, truncated, or not an image of 8 or 16 bits.
@@ -53,13 +53,19 @@ def read_sized(path: str | os.PathLike, least: int | None) -> tuple[np.ndarray, 
     broken, size = _examine_jpeg(data) if _is_jpeg(data) else (_breaks_off(data), None)
     if broken:
         raise InputError(f"image must be whole. Received: {str(path)!r}, which breaks off after {len(data)} bytes")
-    if size:
-        image = _decode(data, _JPEG[next((n for n in (8, 4, 2) if least and min(size) >= 3 * n * least), 1)])
-    else:
-        image = _decode(data, cv2.IMREAD_UNCHANGED)
+    image = _decode(data, _JPEG[_reduction(size, least)] if size else cv2.IMREAD_UNCHANGED)
     if image is None:
         raise InputError(f"image must be readable as JPEG, PNG, BMP, TIFF or WebP. Received: {str(path)!r}")
     return (image, size) if size else (_eight_bit_rgb(image, path), image.shape[:2])
+
+
+def _reduction(size: tuple[int, int], least: int | None) -> int:
+    """How many times smaller a JPEG may be decoded."""
+    if least is None:
+        return 1
+    reduction = next((n for n in (8, 4, 2) if min(size) >= 3 * n * least), 1)
+    halves = min(size) >= 2 * least and not any(side % 2 for side in size)
+    return 2 if reduction == 1 and halves else reduction
 
 
 def _file_bytes(path: str | os.PathLike) -> bytes:

@@ -16,6 +16,7 @@ __all__ = ["magnify"]
 FINEST_WAVE = 5.6
 COARSEST_SIDE = 2  # small, or whatever is smoother than the coarsest level would not be amplified
 CHUNK = 1 << 20
+COLUMNS = 64  # of the filter's matrix at a time, because SciPy makes several copies in float64
 
 
 def magnify(
@@ -42,7 +43,7 @@ def magnify(
         wavelength: lambda_c of the paper, in pixels: the shortest wave that is amplified fully.
 
     Returns:
-        uint8 of shape (T, H, W, 3). Besides it, memory for T x H x W float32 is taken.
+        uint8 of shape (T, H, W, 3). Besides it, memory for T x H x W and for T x T float32 is taken.
 
     Raises:
         InputError: a value breaks its rule, or the clip is shorter than one period of ``high``.
@@ -88,9 +89,15 @@ def _band_pass(count: int, low: float, high: float, fps: float) -> np.ndarray:
     from scipy import signal  # a third of a second to import, and few clips are magnified
 
     sections = signal.butter(2, (low, high), "bandpass", fs=fps, output="sos")
+    matrix = np.empty((count, count), np.float32)
     # Mirrored in time, as far as it goes: a clip is short against the filter's decay at a low edge. If it were turned
     # about its end points instead, as SciPy does by default, the first frame's noise would be amplified in all frames.
-    return signal.sosfiltfilt(sections, np.eye(count), axis=0, padtype="even", padlen=count - 1).astype(np.float32)
+    for start in range(0, count, COLUMNS):
+        impulses = np.eye(count, min(COLUMNS, count - start), -start)
+        matrix[:, start : start + COLUMNS] = signal.sosfiltfilt(
+            sections, impulses, axis=0, padtype="even", padlen=count - 1
+        )
+    return matrix
 
 
 def _filter(volume: np.ndarray, matrix: np.ndarray) -> None:

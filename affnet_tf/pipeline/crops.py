@@ -26,13 +26,13 @@ from affnet_tf.imaging.magnify import magnify
 __all__ = ["REVISION", "CropConfig", "CroppedClip", "apex_place", "crop_clip", "crop_source", "locate_face"]
 
 # Counts up with every change after which the same frames and settings give other crops or another flow.
-REVISION = 1
+REVISION = 2
 # Frames on which a face is looked for: the first, then others evenly spaced up to the last.
 ATTEMPTS = 10
 # What one clip's crops may take in memory, in bytes: 5461 frames of 128x128.
 CLIP_BYTES = 256 << 20
-# Magnification holds, beside the frames, their luminance as float32, the frames that come out, and matrices of T x T.
-MAGNIFIED = 6
+# Magnification holds, beside the frames, their luminance as float32, the frames that come out, and a matrix of T x T float32.
+MAGNIFIED = 4
 
 
 class Annotated(Protocol):

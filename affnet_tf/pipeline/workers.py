@@ -17,7 +17,7 @@ import cv2
 
 from affnet_tf.errors import InputError
 
-__all__ = ["Tick", "Workers"]
+__all__ = ["Tick", "Workers", "environment"]
 
 Task, Result = TypeVar("Task"), TypeVar("Result")
 # Called once for each clip that is done.
@@ -61,7 +61,7 @@ class Workers:
             self._done, self._stop = context.Value("Q"), context.Event()
             self._told = 0
             self._pool = ProcessPoolExecutor(self._count, context, _begin, (self._done, self._stop))
-            with _without_interrupts(), _environment(THRIFTY if self._apart else {}):
+            with _without_interrupts(), environment(THRIFTY if self._apart else {}):
                 for _ in range(self._count):
                     self._pool.submit(_nothing)
 
@@ -114,8 +114,8 @@ class Workers:
 
 
 @contextlib.contextmanager
-def _environment(changes: dict[str, str]) -> Iterator[None]:
-    """Variables for the processes that are started inside."""
+def environment(changes: dict[str, str]) -> Iterator[None]:
+    """Variables of the environment for the processes that are started inside."""
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
     try:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from affnet_tf.errors import InputError
+from affnet_tf.pipeline.workers import environment
 
 __all__ = ["in_processes"]
 
@@ -48,7 +49,7 @@ def in_processes(
         for place in range(processes)
     ]
     try:
-        with _environment():
+        with environment(_ENVIRONMENT):
             for worker in workers:
                 worker.start()
         for _ in names:
@@ -96,17 +97,3 @@ def _serve(
 def _leave_with_parent() -> None:
     multiprocessing.parent_process().join()
     os._exit(1)
-
-
-@contextlib.contextmanager
-def _environment() -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
-    os.environ.update(_ENVIRONMENT)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -10,6 +10,7 @@ from affnet_tf.config import AugmentConfig, ExperimentConfig, ModelConfig, Motio
 from affnet_tf.errors import InputError
 from affnet_tf.imaging.flow import optical_flow
 from affnet_tf.imaging.motion import weights
+from affnet_tf.pipeline import timing
 from affnet_tf.pipeline import warp as changes
 from affnet_tf.pipeline.crops import CropConfig
 from affnet_tf.pipeline.input import motion_images, training_batches
@@ -166,11 +167,19 @@ def motion(side: int = 16, seed: int = 0) -> np.ndarray:
 
 # The draws are uniform in [0, 1): angle, zoom, x shift, y shift (each 0.5 for none), mirror below 0.5.
 def draws(angle=0.5, zoom=0.5, x=0.5, y=0.5, mirror=0.9) -> tf.Tensor:
-    return tf.constant([angle, zoom, x, y, mirror, *[0.5] * 5])
+    return tf.constant([[angle, zoom, x, y, mirror, 0.5]])
 
 
 def warp(image: np.ndarray, size: int, random: tf.Tensor, **augment) -> np.ndarray:
-    return changes.warp(tf.constant(image), size, replace(NONE, **augment), random).numpy()
+    return changes.warp(tf.constant(image)[None], size, replace(NONE, **augment), random)[0].numpy()
+
+
+def test_each_image_of_a_batch_is_warped_by_its_own_draws():
+    images, random = [motion(16, 1), motion(16, 2)], [draws(0.1, 0.7, 0.2, 0.9, 0.1), draws(0.8, 0.3, 0.6, 0.4)]
+    augment = replace(NONE, shift=0.1, rotate=20.0, scale=0.2, flip=True)
+    both = changes.warp(tf.stack(images), 20, augment, tf.concat(random, 0), vectors=True)
+    for image, own, result in zip(images, random, both, strict=True):
+        np.testing.assert_allclose(result, changes.warp(image[None], 20, augment, own, vectors=True)[0], atol=1e-4)
 
 
 def test_mirror():
@@ -227,15 +236,15 @@ def test_pooling_then_warping_is_warping_each_frame_then_pooling(frames):
     np.testing.assert_allclose(one, signed_motion(each), atol=2e-3)
 
 
-def sample(frames: np.ndarray, step: int, **augment) -> np.ndarray:
-    random = changes.draw(5, tf.constant(step, tf.int64))
-    return changes.sample(tf.constant(frames), replace(NONE, **augment), random, tf.constant(step, tf.int64), 5).numpy()
+def retime(frames: np.ndarray, step: int, **augment) -> np.ndarray:
+    random = timing.draw(5, tf.constant(step, tf.int64), len(frames))
+    return timing.retime(tf.constant(frames), replace(NONE, **augment), random).numpy()
 
 
 @pytest.mark.parametrize("length", [2, 3, 7, 40])
 def test_frames_that_are_left_keep_their_order(length):
     numbered = np.arange(length, dtype=np.uint8)[:, None, None, None]
-    kept = [sample(numbered, step, jitter=0.45, drop=0.9)[:, 0, 0, 0] for step in range(60)]
+    kept = [retime(numbered, step, jitter=0.45, drop=0.9)[:, 0, 0, 0] for step in range(60)]
     for numbers in kept:
         assert len(numbers) >= 2
         assert (np.diff(numbers.astype(int)) > 0).all()
@@ -244,17 +253,17 @@ def test_frames_that_are_left_keep_their_order(length):
 
 def test_jitter_stays_within_its_share():
     numbered = np.arange(40, dtype=np.uint8)[:, None, None, None]
-    ends = np.array([sample(numbered, step, jitter=0.25)[[0, -1], 0, 0, 0] for step in range(200)], int)
+    ends = np.array([retime(numbered, step, jitter=0.25)[[0, -1], 0, 0, 0] for step in range(200)], int)
     assert ends[:, 0].min() == 0
     assert ends[:, 0].max() == 9
     assert ends[:, 1].max() == 39
     assert ends[:, 1].min() == 30
-    np.testing.assert_array_equal(sample(numbered, 0, jitter=0.0), numbered)
+    np.testing.assert_array_equal(retime(numbered, 0, jitter=0.0), numbered)
 
 
 def test_drop_leaves_out_its_share_but_never_the_ends():
     numbered = np.arange(40, dtype=np.uint8)[:, None, None, None]
-    kept = [sample(numbered, step, drop=0.3)[:, 0, 0, 0] for step in range(100)]
+    kept = [retime(numbered, step, drop=0.3)[:, 0, 0, 0] for step in range(100)]
     assert all(numbers[0] == 0 and numbers[-1] == 39 for numbers in kept)
     share = np.mean([(len(numbers) - 2) / 38 for numbers in kept])
     assert share == pytest.approx(0.7, abs=0.03)
@@ -262,10 +271,12 @@ def test_drop_leaves_out_its_share_but_never_the_ends():
 
 @pytest.mark.parametrize(("draw", "factor"), [(0.0, 0.8), (0.5, 1.0), (1.0, 1.2)])
 def test_gain_changes_contrast_around_the_mean(draw, factor):
-    image = np.random.default_rng(0).random((6, 6, 3)).astype(np.float32)
-    random = tf.constant([0.5] * 7 + [draw, 0.5, 0.5])
-    result = changes.finish(tf.constant(image), replace(NONE, gain=0.2), random, 0, tf.constant(0, tf.int64)).numpy()
-    np.testing.assert_allclose(result, np.clip((image - image.mean()) * factor + image.mean(), 0, 1), atol=1e-6)
+    images = np.random.default_rng(0).random((2, 6, 6, 3)).astype(np.float32) * np.float32([1, 0.5])[:, None, None, None]
+    random = tf.constant([[0.5] * 5 + [draw], [0.5] * 6])
+    result = changes.finish(images, replace(NONE, gain=0.2), random, 0, tf.constant(0, tf.int64)).numpy()
+    mean = images[0].mean()
+    np.testing.assert_allclose(result[0], np.clip((images[0] - mean) * factor + mean, 0, 1), atol=1e-6)
+    np.testing.assert_allclose(result[1], images[1], atol=1e-6)
 
 
 @pytest.mark.parametrize("length", [2, 7, 40])
@@ -274,22 +285,22 @@ def test_speed_interpolates_the_clip_anew(length):
     ramp = 3.0 * np.arange(length, dtype=np.float32)[:, None, None, None]
     counts = set()
     for step in range(40):
-        values = sample(ramp, step, speed=0.5)[:, 0, 0, 0]
+        values = retime(ramp, step, speed=0.5)[:, 0, 0, 0]
         np.testing.assert_allclose(values, np.linspace(0, 3.0 * (length - 1), len(values)), atol=1e-3)
-        factor = 0.5 + float(changes.draw(5, tf.constant(step, tf.int64))[8])
+        factor = 0.5 + float(timing.draw(5, tf.constant(step, tf.int64), length)[0][timing.SPEED])
         assert len(values) == max(2, np.round(np.float32(length) / np.float32(factor)))
         counts.add(len(values))
     assert length == 2 or len(counts) > 3
     curve = np.float32([0, 10, 0])[:, None, None, None]
-    steps = [step for step in range(99) if len(sample(curve, step, speed=0.5)) == 5]
-    np.testing.assert_allclose(sample(curve, steps[0], speed=0.5)[:, 0, 0, 0], [0, 5, 10, 5, 0])
+    steps = [step for step in range(99) if len(retime(curve, step, speed=0.5)) == 5]
+    np.testing.assert_allclose(retime(curve, steps[0], speed=0.5)[:, 0, 0, 0], [0, 5, 10, 5, 0])
 
 
 def test_lighting_changes_steadily_and_leaves_the_first_frame():
     frames = np.random.default_rng(0).uniform(1, 255, (5, 4, 4, 3)).astype(np.float32)
     factors = []
     for step in range(50):
-        ratio = sample(frames, step, lighting=0.2) / frames
+        ratio = retime(frames, step, lighting=0.2) / frames
         np.testing.assert_allclose(ratio, np.broadcast_to(ratio[:, :1, :1, :1], ratio.shape), rtol=1e-5)
         np.testing.assert_allclose(ratio[:, 0, 0, 0], 1 + (ratio[-1, 0, 0, 0] - 1) * np.arange(5) / 4, rtol=1e-5)
         factors.append(ratio[-1, 0, 0, 0])
@@ -306,17 +317,18 @@ def test_light_that_does_not_change_over_the_clip_changes_nothing(frames):
 def test_a_ready_made_image_has_no_speed_and_no_lighting():
     image = np.full((1, 4, 4, 3), 200, np.uint8)
     for step in range(5):
-        np.testing.assert_array_equal(sample(image, step, speed=0.9, lighting=0.9, jitter=0.4, drop=0.9), image)
+        np.testing.assert_array_equal(retime(image, step, speed=0.9, lighting=0.9, jitter=0.4, drop=0.9), image)
 
 
 def test_noise():
-    image = np.full((64, 64, 3), 0.5, np.float32)
+    image = np.full((2, 64, 64, 3), 0.5, np.float32)
     noisy = [
         changes.finish(image, replace(NONE, noise=0.1), draws(), 0, tf.constant(step, tf.int64)).numpy()
         for step in (0, 0, 1)
     ]
     np.testing.assert_array_equal(noisy[0], noisy[1])
     assert not np.array_equal(noisy[0], noisy[2])
+    assert not np.array_equal(noisy[0][0], noisy[0][1])
     assert noisy[0].mean() == pytest.approx(0.5, abs=0.003)
     assert noisy[0].std() == pytest.approx(0.1, rel=0.03)
     loud = changes.finish(image, replace(NONE, noise=1.0), draws(), 0, tf.constant(0, tf.int64)).numpy()
@@ -373,8 +385,8 @@ def test_a_mirrored_flow_is_the_flow_of_mirrored_frames():
     second = cv2.remap(first, x - 1.5 * np.sin(y / 20), y - 1.0, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
     ours = changes.warp(
-        tf.constant(optical_flow(first, second)), 64, replace(NONE, flip=True), draws(mirror=0.1), vectors=True
-    ).numpy()
+        optical_flow(first, second)[None], 64, replace(NONE, flip=True), draws(mirror=0.1), vectors=True
+    )[0].numpy()
     theirs = optical_flow(np.ascontiguousarray(first[:, ::-1]), np.ascontiguousarray(second[:, ::-1]))
     inside = np.s_[8:-8, 8:-8, :2]
     assert np.abs(theirs[inside]).mean() > 0.5

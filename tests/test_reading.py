@@ -38,7 +38,7 @@ def clips(store) -> dict[int, tuple[np.ndarray, np.ndarray]]:
 def test_any_clip_by_its_row(store, clips, rows, limit):
     reader = ClipReader(store, rows, limit)
     wanted = [*(rows or range(60))][::-1]
-    found = tf.data.Dataset.from_tensor_slices(tf.constant(wanted, tf.int64)).map(reader.frames)
+    found = tf.data.Dataset.from_tensor_slices(tf.constant(wanted, tf.int64)).map(reader.frames.of)
     for row, frames in zip(wanted, found.as_numpy_iterator(), strict=True):
         np.testing.assert_array_equal(frames, clips[row][0])
 
@@ -46,12 +46,16 @@ def test_any_clip_by_its_row(store, clips, rows, limit):
 @pytest.mark.parametrize("limit", [None, 0])
 @pytest.mark.parametrize("motion", [MotionConfig(), MotionConfig(representation="flow")])
 def test_any_pooled_image_by_its_row(store, clips, motion, limit):
-    look_up = ClipReader(store, ROWS, limit).signed(motion)
+    look_up = ClipReader(store, ROWS, limit).signed(motion).of
     for row in (59, 0, 32):
         image, ready = look_up(tf.constant(row, tf.int64))
         expected, _ = signed_motion(*map(tf.constant, clips[row]), motion)
         np.testing.assert_allclose(image, expected, rtol=1e-5, atol=1e-3)
         assert not ready
+    if limit is None:
+        images, ready = look_up(tf.constant([59, 0, 32], tf.int64))
+        np.testing.assert_array_equal(images[0], look_up(tf.constant(59, tf.int64))[0])
+        assert ready.shape == (3,)
 
 
 def test_the_rows_alone_in_order(store):
@@ -100,7 +104,7 @@ def test_a_damaged_record_is_one_line_not_a_crash(damaged, store, position, bit)
 
     def read() -> None:
         with naming_damage(broken):
-            list(tf.data.Dataset.range(len(store.clips)).map(ClipReader(broken, limit=0).frames))
+            list(tf.data.Dataset.range(len(store.clips)).map(ClipReader(broken, limit=0).frames.of))
 
     with pytest.raises(InputError, match=r"^shard '.*' must have the SHA-256 [^\n]* Received: [^\n]*$"):
         read()
@@ -109,4 +113,4 @@ def test_a_damaged_record_is_one_line_not_a_crash(damaged, store, position, bit)
 def test_a_record_for_each_clip(store):
     fewer = dataclasses.replace(store, shards=store.shards[1:])
     with pytest.raises(InputError, match=r"record for each of its 60 clips\. Received: [1-5][0-9]$"):
-        ClipReader(fewer, limit=0).frames(tf.constant(0, tf.int64))
+        ClipReader(fewer, limit=0).frames.of(tf.constant(0, tf.int64))

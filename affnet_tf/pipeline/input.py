@@ -6,18 +6,21 @@ clip. So a clip is pooled first, and one image is warped instead of all its fram
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
 
-from affnet_tf.config import ExperimentConfig, MotionConfig
+from affnet_tf.config import AugmentConfig, ExperimentConfig, MotionConfig
 from affnet_tf.errors import InputError
 from affnet_tf.pipeline.mixup import mixup
 from affnet_tf.pipeline.pool import scaled, signed_motion
-from affnet_tf.pipeline.reading import ClipReader, read_clips
+from affnet_tf.pipeline.reading import ClipReader, LookUp, read_clips
 from affnet_tf.pipeline.store import Store
-from affnet_tf.pipeline.warp import draw, finish, resize, sample, warp
+from affnet_tf.pipeline.timing import draw as draw_timing
+from affnet_tf.pipeline.timing import retime
+from affnet_tf.pipeline.warp import draw, finish, resize, warp
 
 __all__ = ["check_representation", "load", "motion_images", "read_clips", "training_batches"]
 
@@ -36,7 +39,7 @@ def check_representation(store: Store, representation: str) -> None:
         )
 
 
-def load(clips: ClipReader, config: ExperimentConfig) -> Callable:
+def load(clips: ClipReader, config: ExperimentConfig) -> LookUp:
     """Read what training looks up into memory, if it fits: frames, or pooled images where no frame is changed.
 
     ``training_batches`` does it too. Under a distribution strategy it must have been done outside the strategy's scope.
@@ -76,30 +79,33 @@ def training_batches(
     """
     if not labels:
         raise InputError("training must have at least one clip. Received: none")
-    rows = tf.data.Dataset.from_tensor_slices(tf.constant(sorted(labels), tf.int64))
-    label_of = _table(labels, tf.int64, -1)
-    weight_of = _table(weights, tf.float32, 0.0)
-    motion, augment, size = config.motion, config.augment, config.model.input_size
-    temporal, look_up = _temporal(config), load(clips, config)
+    order = sorted(labels)
+    columns = (
+        tf.constant(order, tf.int64),
+        tf.constant([labels[row] for row in order], tf.int64),
+        tf.constant([weights[row] for row in order], tf.float32),
+    )
+    size = config.train.batch_size
+    look_up, changes = (
+        load(clips, config),
+        _changes(config.motion, config.augment, config.model.input_size, classes, seed),
+    )
     # Numbers are shuffled, not frames: the buffer holds every clip, so that each epoch has each of them once.
-    rows = rows.shuffle(len(labels), seed=seed, reshuffle_each_iteration=True).repeat()
-    picks = tf.data.Dataset.zip(tf.data.Dataset.counter(), rows).skip(skip * config.train.batch_size)
-
-    def example(step: tf.Tensor, row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        random = draw(seed, step)
-        if temporal:
-            signed, ready = signed_motion(sample(look_up(row), augment, random, seed, step), None, motion)
-        else:
-            signed, ready = look_up(row)
-        warped = warp(signed, size, augment, random, vectors=motion.representation == "flow")
-        image = finish(scaled(warped, ready, motion), augment, random, seed, step)
-        return image, tf.one_hot(label_of.lookup(row), classes), weight_of.lookup(row)
-
-    batches = picks.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    batches = batches.batch(config.train.batch_size, drop_remainder=True)
-    if augment.mixup:
-        numbered = tf.data.Dataset.zip(tf.data.Dataset.counter(start=skip), batches)
-        batches = numbered.map(lambda number, batch: mixup(*batch, augment.mixup, seed, number))
+    picks = tf.data.Dataset.from_tensor_slices(columns)
+    picks = picks.shuffle(len(order), seed=seed, reshuffle_each_iteration=True).repeat().skip(skip * size)
+    if look_up.many:
+        batches = picks.batch(size, drop_remainder=True).map(lambda row, *rest: (*look_up.of(row), *rest))
+    else:
+        retimed = _retimed(clips, look_up, config, seed)
+        numbered = tf.data.Dataset.zip(tf.data.Dataset.counter(start=skip * size), picks)
+        clips_of = numbered.map(
+            lambda step, pick: (*retimed(step, pick[0]), *pick[1:]),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        batches = clips_of.batch(size, drop_remainder=True)
+    batches = tf.data.Dataset.zip(tf.data.Dataset.counter(start=skip), batches)
+    batches = batches.map(lambda number, batch: changes(number, *batch), num_parallel_calls=2, deterministic=True)
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
@@ -136,9 +142,34 @@ def _temporal(config: ExperimentConfig) -> bool:
     return config.motion.representation == "motion" and bool(changed)
 
 
-def _table(values: Mapping[int, float], dtype: tf.DType, default: float) -> tf.lookup.StaticHashTable:
-    keys: Sequence[int] = sorted(values)
-    initializer = tf.lookup.KeyValueTensorInitializer(
-        tf.constant(keys, tf.int64), tf.constant([values[key] for key in keys], dtype)
-    )
-    return tf.lookup.StaticHashTable(initializer, tf.constant(default, dtype))
+def _retimed(clips: ClipReader, look_up: LookUp, config: ExperimentConfig, seed: int) -> Callable:
+    """From a clip's number in the training and its row to its image before it is scaled, and whether it came ready-made."""
+    if not _temporal(config):
+        return lambda step, row: look_up.of(row)
+
+    @tf.function
+    def retimed(step: tf.Tensor, row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        frames = look_up.of(row)
+        frames = retime(frames, config.augment, draw_timing(seed, step, tf.shape(frames)[0]))
+        return signed_motion(frames, None, config.motion)
+
+    return clips.functions.setdefault((config.motion, config.augment, seed), retimed)
+
+
+@functools.lru_cache(maxsize=16)
+def _changes(motion: MotionConfig, augment: AugmentConfig, size: int, classes: int, seed: int) -> Callable:
+    """What is done to a batch of pooled images: one function for all folds, since tracing it takes longer than an epoch."""
+
+    @tf.function
+    def changes(
+        number: tf.Tensor, signed: tf.Tensor, ready: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        random = draw(seed, number, signed.shape[0])
+        warped = warp(signed, size, augment, random, vectors=motion.representation == "flow")
+        images = finish(scaled(warped, ready, motion), augment, random, seed, number)
+        labels = tf.one_hot(labels, classes)
+        return (
+            mixup(images, labels, weights, augment.mixup, seed, number) if augment.mixup else (images, labels, weights)
+        )
+
+    return changes

@@ -33,7 +33,7 @@ def signed_motion(frames: tf.Tensor, flow: tf.Tensor | None, motion: MotionConfi
 
 
 def scaled(signed: tf.Tensor, ready: tf.Tensor, motion: MotionConfig) -> tf.Tensor:
-    """The image in [0, 1]: float32 (S, S, 3), unless it is ready-made; each channel of a flow by itself."""
+    """Images in [0, 1]: float32 (..., S, S, 3), unless they are ready-made; each channel of a flow by itself."""
     if motion.representation == "flow":
         return tf.concat([normalise(signed[..., i : i + 1]) for i in range(3)], axis=-1)
-    return tf.where(ready, signed, normalise(signed, motion.scaling))
+    return tf.where(ready[..., None, None, None], signed, normalise(signed, motion.scaling))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -14,14 +16,25 @@ from affnet_tf.pipeline.pool import signed_motion
 from affnet_tf.pipeline.records import record_spans
 from affnet_tf.pipeline.store import Store, check_shards, parse_clip
 
-__all__ = ["ClipReader", "read_clips"]
+__all__ = ["ClipReader", "LookUp", "read_clips"]
 
 # What is looked up in every epoch is held in memory, decoded, up to this many bytes; more is read from disk each time.
 CACHE_BYTES = 4 * 2**30
 _READ_BYTES = 8 * 2**20
 _ALIGNMENT = 64  # bytes; TensorFlow takes over an array without a copy only if it begins at a multiple of this
 
-Pooled = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+@dataclasses.dataclass(frozen=True)
+class LookUp:
+    """From a clip's row, int64 (), to what is held of it.
+
+    Attributes:
+        of: the function, traced once however many datasets map it.
+        many: it takes rows (B,) too, and gives all of them at once.
+    """
+
+    of: Callable[[tf.Tensor], Any]
+    many: bool
 
 
 def read_clips(store: Store, cache: bool = False, shards: Sequence[str] | None = None) -> tf.data.Dataset:
@@ -63,31 +76,35 @@ class ClipReader:
         store: an open store.
         rows: the rows that will be asked for, such as those of the labelled clips; by default all.
         limit: bytes of frames, or of pooled images, that may be held in memory; by default 4 GiB.
+
+    Attributes:
+        functions: what was traced with these clips, by what it depends on; datasets of other folds map it again.
     """
 
     def __init__(self, store: Store, rows: Iterable[int] | None = None, limit: int | None = None) -> None:
         self.store = store
         self.rows = tuple(range(len(store.clips)) if rows is None else sorted(rows))
         self.limit = CACHE_BYTES if limit is None else limit
-        self._signed: dict[MotionConfig, Pooled] = {}
+        self.functions: dict[Hashable, Callable] = {}
+        self._signed: dict[MotionConfig, LookUp] = {}
 
     @functools.cached_property
-    def frames(self) -> Callable[[tf.Tensor], tf.Tensor]:
+    def frames(self) -> LookUp:
         """row, int64 () -> frames uint8 (T, S, S, 3)."""
         size = self.store.frame_size
         lengths = np.zeros(len(self.store.clips), np.int64)
         lengths[list(self.rows)] = [self.store.clips[row].length for row in self.rows]
         if lengths.sum() * size**2 * 3 > self.limit:
             from_disk = self._from_disk  # here, not in the graph, which would wrap what is said of a damaged shard
-            return lambda row: from_disk(row)[0]
+            return LookUp(tf.function(lambda row: from_disk(row)[0]), False)
         held = _aligned((int(lengths.sum()), size, size, 3), np.uint8)
         ends = np.cumsum(lengths)
         for row, frames, _ in self.in_order().as_numpy_iterator():
             held[ends[row] - lengths[row] : ends[row]] = frames
         variable, last, count = _hold(held), tf.constant(ends), tf.constant(lengths)
-        return lambda row: variable[last[row] - count[row] : last[row]]
+        return LookUp(tf.function(lambda row: variable[last[row] - count[row] : last[row]]), False)
 
-    def signed(self, motion: MotionConfig) -> Pooled:
+    def signed(self, motion: MotionConfig) -> LookUp:
         """row, int64 () -> the clip's image before it is scaled, float32 (S, S, 3), and whether it came ready-made."""
         if motion not in self._signed:
             self._signed[motion] = self._pooled(motion)
@@ -103,11 +120,11 @@ class ClipReader:
         wanted = tf.constant(wanted)
         return clips.filter(lambda row, frames, flow: wanted[row])
 
-    def _pooled(self, motion: MotionConfig) -> Pooled:
+    def _pooled(self, motion: MotionConfig) -> LookUp:
         size = self.store.frame_size
         if len(self.rows) * size**2 * 3 * 4 > self.limit:
             from_disk = self._from_disk
-            return lambda row: signed_motion(*from_disk(row), motion)
+            return LookUp(tf.function(lambda row: signed_motion(*from_disk(row), motion)), False)
         held = _aligned((len(self.rows), size, size, 3), np.float32)
         ready = np.zeros(len(self.rows), bool)
         place = np.full(len(self.store.clips), -1, np.int64)
@@ -119,10 +136,15 @@ class ClipReader:
         for row, image, is_ready in pooled.as_numpy_iterator():
             held[place[row]], ready[place[row]] = image, is_ready
         variable, flags, places = _hold(held), tf.constant(ready), tf.constant(place)
-        return lambda row: (variable[places[row]], flags[places[row]])
+
+        def look_up(row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            place = tf.gather(places, row)
+            return tf.gather(variable, place), tf.gather(flags, place)
+
+        return LookUp(tf.function(look_up), True)
 
     @functools.cached_property
-    def _from_disk(self) -> Pooled:
+    def _from_disk(self) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
         size = self.store.frame_size
         places = _records(self.store)
         names = tf.constant([name for name, *_ in places])

@@ -18,13 +18,13 @@ from affnet_tf.pipeline.prepare import prepare
 from affnet_tf.presets import preset
 from affnet_tf.training.experiment import evaluate
 
-CROP = CropConfig(size=80, detector="none")
-CONFIG = override(preset("affectivenet_edge"), ["model.input_size=64"])
+CROP = CropConfig(size=64, detector="none")
+CONFIG = override(preset("affectivenet_edge"), ["model.input_size=48"])
 
 
-def loso(clips, folder, *settings):
+def run(clips, folder, *settings, protocol="loso", k=None):
     store = prepare(clips, folder / "store", CROP, workers=2).store
-    return evaluate(store.path, folder / "run", override(CONFIG, settings))
+    return evaluate(store.path, folder / "run", override(CONFIG, settings), protocol, k=k)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def people(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def real(people, tmp_path_factory):
-    return loso(read_dataset("casme2", people), tmp_path_factory.mktemp("real"))
+    return run(read_dataset("casme2", people), tmp_path_factory.mktemp("real"))
 
 
 def test_expressions_are_learnt_across_people(real):
@@ -46,12 +46,16 @@ def test_labels_permuted_over_clips_are_at_chance(people, tmp_path):
     clips = read_dataset("casme2", people)
     order = np.random.default_rng(0).permutation(len(clips))
     shuffled = [dataclasses.replace(clip, emotion=clips[i].emotion) for clip, i in zip(clips, order, strict=True)]
-    result = loso(shuffled, tmp_path, "train.epochs=20")
-    assert result.scores.uf1 <= result.rows[0].chance_uf1[1]
+    result = run(shuffled, tmp_path, protocol="kfold", k=4)
+    low, high = result.rows[0].chance_uf1
+    assert low <= result.scores.uf1 <= high
 
 
 def test_the_neutral_face_carries_no_label(people, tmp_path):
-    """The onset frame repeated, pooled by the weights that keep the face in the image: appearance and nothing else."""
+    """The onset frame repeated, pooled by the weights that keep the face in the image: appearance and nothing else.
+
+    Who gives all clips of a person one answer may end below guessing, so that only the upper bound says something.
+    """
     stills = []
     for clip in read_dataset("casme2", people):
         folder = tmp_path / "stills" / clip.clip_id
@@ -59,12 +63,12 @@ def test_the_neutral_face_carries_no_label(people, tmp_path):
         for number in (1, 2):
             shutil.copy(numbered_images(clip.frames)[clip.onset], folder / f"img{number}.jpg")
         stills.append(dataclasses.replace(clip, frames=folder, onset=1, apex=None, offset=2))
-    settings = ("motion.weights=published_port", "augment.jitter=0", "augment.drop=0", "train.epochs=20")
-    result = loso(stills, tmp_path, *settings)
+    settings = ("motion.weights=published_port", "augment.jitter=0", "augment.drop=0")
+    result = run(stills, tmp_path, *settings, protocol="kfold", k=4)
     assert result.scores.uf1 <= result.rows[0].chance_uf1[1]
 
 
 def test_a_harder_world_scores_lower(real, tmp_path):
     hard = write_synthetic(tmp_path / "hard", size=(204, 168), difficulty=4.0)
-    result = loso(read_dataset("casme2", hard), tmp_path)
+    result = run(read_dataset("casme2", hard), tmp_path)
     assert result.scores.uf1 < real.scores.uf1 - 0.15

@@ -271,7 +271,9 @@ def test_drop_leaves_out_its_share_but_never_the_ends():
 
 @pytest.mark.parametrize(("draw", "factor"), [(0.0, 0.8), (0.5, 1.0), (1.0, 1.2)])
 def test_gain_changes_contrast_around_the_mean(draw, factor):
-    images = np.random.default_rng(0).random((2, 6, 6, 3)).astype(np.float32) * np.float32([1, 0.5])[:, None, None, None]
+    images = (
+        np.random.default_rng(0).random((2, 6, 6, 3)).astype(np.float32) * np.float32([1, 0.5])[:, None, None, None]
+    )
     random = tf.constant([[0.5] * 5 + [draw], [0.5] * 6])
     result = changes.finish(images, replace(NONE, gain=0.2), random, 0, tf.constant(0, tf.int64)).numpy()
     mean = images[0].mean()

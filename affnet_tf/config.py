@@ -29,6 +29,7 @@ __all__ = [
 REPRESENTATIONS = ("motion", "flow")
 SCALINGS = ("minmax", "standard")
 WEIGHTS = ("bilen", "linear", "published_port")
+SCHEDULES = ("cosine", "constant")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 # The networks, and the smallest input that each takes, in pixels.
 NETWORKS = {
@@ -269,7 +270,8 @@ class TrainConfig:
     Attributes:
         epochs: passes over the training clips; the weights of the last epoch are kept unless ``patience`` is set.
         batch_size: clips in a batch; every batch is full.
-        learning_rate: the peak, reached after the warm-up; a cosine then takes it to 1 % of the peak.
+        learning_rate: the peak, reached after the warm-up.
+        schedule: what follows: ``cosine``, down to 1 % of the peak, or ``constant``.
         warmup: share of all steps spent in a linear warm-up.
         weight_decay: decoupled weight decay of AdamW; biases and batch normalisation are exempt.
         label_smoothing: mass moved from the true class to all classes.
@@ -285,6 +287,7 @@ class TrainConfig:
     epochs: int = 40
     batch_size: int = 16
     learning_rate: float = 2e-3
+    schedule: str = "cosine"
     warmup: float = 0.1
     weight_decay: float = 1e-2
     label_smoothing: float = 0.1
@@ -317,8 +320,9 @@ class TrainConfig:
             self.validation,
         )
         check(0 <= self.seed < 2**31, "train.seed", "lie in [0, 2**31)", self.seed)
-        if self.precision not in PRECISIONS:
-            raise unknown("train.precision", self.precision, PRECISIONS)
+        for name, known in (("precision", PRECISIONS), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in known:
+                raise unknown(f"train.{name}", getattr(self, name), known)
 
 
 @dataclasses.dataclass(frozen=True)

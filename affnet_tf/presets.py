@@ -108,6 +108,7 @@ PRESETS: dict[str, Preset] = {
                 epochs=500,
                 batch_size=256,
                 learning_rate=5e-5,
+                schedule="constant",
                 warmup=0.0,
                 weight_decay=0.0,
                 label_smoothing=0.0,
@@ -115,8 +116,8 @@ PRESETS: dict[str, Preset] = {
             ),
             labels="megc3",
         ),
-        "STSTNet (Liong et al., FG 2019, arXiv 1902.03634) on optical flow, three classes. Training as published (Adam, "
-        "learning rate 5e-5, batches of 256, 500 epochs, no augmentation), but that the rate falls by a cosine.",
+        "STSTNet (Liong et al., FG 2019, arXiv 1902.03634) on optical flow, three classes. Training as published: Adam at "
+        "a constant rate of 5e-5, batches of 256, 500 epochs, no augmentation.",
         "2,116 parameters, 340,288 MACs, 500 epochs",
     ),
     "offapexnet": _preset(

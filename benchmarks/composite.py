@@ -59,8 +59,7 @@ class Trainer:
     def __init__(self, steps: int) -> None:
         self.model, self.steps = ststnet(), steps
         self.start = self.model.get_weights()
-        schedule = keras.optimizers.schedules.CosineDecay(RATE, steps, alpha=0.01)
-        self.optimizer = keras.optimizers.Adam(schedule)
+        self.optimizer = keras.optimizers.Adam(RATE)
         self.optimizer.build(self.model.trainable_variables)
         self.loss = keras.losses.CategoricalCrossentropy(from_logits=True)
 

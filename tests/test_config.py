@@ -134,6 +134,7 @@ BROKEN_RULES = [
     ("train.validation", float("nan")),
     ("train.patience", -1),
     ("train.precision", "float16"),
+    ("train.schedule", "step"),
     ("train.seed", -1),
     ("train.seed", 2**31),
 ]

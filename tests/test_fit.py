@@ -416,6 +416,14 @@ def test_schedule_without_warmup():
     assert rates[10] == pytest.approx(0.005)
 
 
+def test_a_constant_rate():
+    rates = learning_rates(TrainConfig(epochs=2, learning_rate=0.5, warmup=0, schedule="constant"), 5)
+    assert rates == pytest.approx([0.5] * len(rates))
+    rates = learning_rates(TrainConfig(epochs=2, learning_rate=0.5, warmup=0.4, schedule="constant"), 5)
+    assert rates[2] == pytest.approx(0.005 + 0.495 / 2)
+    assert rates[4:] == pytest.approx([0.5] * len(rates[4:]))
+
+
 def test_weight_decay_spares_biases_and_normalisation():
     """With no gradient at all, AdamW shrinks a weight by 1 - rate · decay; biases, gammas and betas stay as they are."""
     config = TrainConfig(epochs=1, batch_size=4, learning_rate=0.5, warmup=0, weight_decay=0.1)

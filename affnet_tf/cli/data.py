@@ -118,7 +118,9 @@ def prepare(
         str | None, typer.Option(help="cropped or raw; by default the cropped one if it is there.")
     ] = None,
     magnify: Annotated[float, typer.Option(help="Factor of the Eulerian motion magnification; 0: none.")] = 0.0,
-    workers: Annotated[int | None, typer.Option(help="Processes that decode, crop and write; by default one for each core. Faces are found by one process.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes; by default one for each core. Faces are found by one.")
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop with code 2 at the first clip that cannot be used.")
     ] = False,

@@ -149,7 +149,7 @@ def _schedule(config: TrainConfig, steps_per_epoch: int) -> keras.optimizers.sch
     return keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=config.learning_rate * (0.01 if warmup else 1.0),
         decay_steps=max(1, steps - warmup),
-        alpha=0.01,
+        alpha=1.0 if config.schedule == "constant" else 0.01,  # where the cosine ends, as a share of where it begins
         warmup_target=config.learning_rate if warmup else None,
         warmup_steps=warmup,
     )

@@ -257,3 +257,12 @@ def test_anybodys_predictions_are_scored_by_dataset(composite):
     assert document["uf1"] == pytest.approx(uf1(rows))
     assert [row["name"] for row in document["rows"]] == ["all", "casme2", "samm"]
     assert len(tables) == 1 + 2 * 3
+
+
+def test_two_datasets_that_test_each_other_are_scored_one_by_one(tmp_path):
+    """Each clip is tested once, but by two networks of different training: pooled, they would be one number of nothing."""
+    rows = forge_rows({"casme2": 3, "samm": 3})
+    other = {"casme2": "samm", "samm": "casme2"}
+    rows = [dataclasses.replace(row, fold=f"{other[row.dataset]}-to-{row.dataset}") for row in rows]
+    document, _ = score_file(forge_run(tmp_path / "run", rows) / "predictions.csv")
+    assert {row["name"] for row in document["rows"]} == {"samm-to-casme2", "casme2-to-samm"}

@@ -98,8 +98,10 @@ class Predictions:
 
     @property
     def pooled(self) -> bool:
-        """Whether every clip occurs once, so that all rows may be scored together."""
-        return len({row.key for row in self.rows}) == len(self.rows)
+        """Whether all rows may be scored together: every clip occurs once, and no fold is a pair of datasets, ``a-to-b``."""
+        names = {row.dataset for row in self.rows}
+        pairs = {f"{source}-to-{target}" for source in names for target in names if source != target}
+        return len({row.key for row in self.rows}) == len(self.rows) and not pairs & {row.fold for row in self.rows}
 
     def by_fold(self) -> dict[str, Predictions]:
         """The rows of each fold, in the order in which the folds occur."""

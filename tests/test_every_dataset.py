@@ -124,7 +124,11 @@ def test_from_the_folders_to_a_training_epoch(roots, tmp_path):
         exact = disk_frames(clips[key]).astype(float)
         means = (exact[:, ::2, ::2] + exact[:, ::2, 1::2] + exact[:, 1::2, ::2] + exact[:, 1::2, 1::2]) / 4
         assert frames.shape == means.shape
-        assert np.abs(frames - means).max() <= 0.5
+        away = np.abs(frames - means)
+        # A JPEG is decoded at a half, which is the mean of four pixels but for what a block's frequencies make of an edge.
+        jpegs = clips[key].kind == "folder" and any(clips[key].frames.glob("*.jpg"))
+        assert away.max() <= (10 if jpegs else 0.5)
+        assert away.mean() <= 1.5
     checkpoint = train(tmp_path / "store", tmp_path / "run", CONFIG, tensorboard=False)
     assert set(checkpoint.labels) == labels
     assert checkpoint.details["clips"] == len(SPECS) * SUBJECTS * CLIPS

@@ -64,10 +64,12 @@ def test_round_trip_is_lossless(clips, whole):
 
 
 def test_frames_are_resized_to_the_size_asked_for(clips, tmp_path):
-    for size in (28, 48):
+    for size, interpolation in ((28, cv2.INTER_CUBIC), (48, cv2.INTER_LINEAR)):
         store = prepare(clips[:2], tmp_path / str(size), CropConfig(size, "none")).store
         for (_, frames, _), clip in zip(read_clips(store).as_numpy_iterator(), clips, strict=False):
-            expected = np.stack([cv2.resize(frame, (size, size)) for frame in pixels(clip)])
+            expected = np.stack(
+                [cv2.resize(frame, (size, size), interpolation=interpolation) for frame in pixels(clip)]
+            )
             np.testing.assert_array_equal(frames, expected)
 
 

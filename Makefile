@@ -4,7 +4,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13,$(
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: install demo test lint format benchmark clean
+.PHONY: install demo test test-arm64 lint format benchmark clean
 
 install: $(INSTALLED)
 
@@ -20,6 +20,10 @@ demo: $(INSTALLED)
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# Not part of make test: downloads 120 MB of Debian packages and wheels into build/arm64, once; docs/arm64.md.
+test-arm64: $(INSTALLED)
+	$(BIN)/python tests/arm64/run.py $(if $(BUNDLE),--bundle "$(BUNDLE)")
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ import android_vectors
 import numpy as np
 import pytest
 import small_network
+from ai_edge_litert.compiled_model import CompiledModel
 
 from affnet_tf.export.convert import convert
 from affnet_tf.export.recipes import recipe
@@ -141,23 +142,44 @@ def bilinear(image, x, y):
     return total
 
 
-def test_kotlin_reads_the_quantisation_that_the_runtime_reads(program, tmp_path):
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A float and an integer network as they are exported, by the recipe's name."""
     network = small_network.checkpoint(40)
     # Images that leave out both ends: scale and zero point are not those that anybody would guess.
     images = 0.1 + 0.8 * small_network.images(32, 32, seed=3)
+    found = {}
     for name in ("float32", "full_int8"):
-        file = tmp_path / f"{name}.tflite"
-        file.write_bytes(convert(network, recipe(name), images))
-        signature = TFLiteModel(file).signatures[CLASSIFY]
-        for side, tensor, spec in (
-            ("input", MOTION_IMAGE, signature.inputs[MOTION_IMAGE]),
-            ("output", PROBABILITIES, signature.outputs[PROBABILITIES]),
-        ):
-            kind, shape, scale, zero = run(program, "tensor", file, side, CLASSIFY, tensor)[0].split(" ")
-            assert kind.lower() == spec.dtype
-            assert tuple(map(int, shape.split(","))) == spec.shape
-            assert np.float32(scale) == np.float32(spec.scale)
-            assert int(zero) == spec.zero_point
+        found[name] = tmp_path_factory.mktemp("files") / f"{name}.tflite"
+        found[name].write_bytes(convert(network, recipe(name), images))
+    return found
+
+
+@pytest.mark.parametrize("name", ["float32", "full_int8"])
+def test_kotlin_reads_the_quantisation_that_the_runtime_reads(program, files, name):
+    signature = TFLiteModel(files[name]).signatures[CLASSIFY]
+    inputs = ("input", MOTION_IMAGE, signature.inputs[MOTION_IMAGE])
+    outputs = ("output", PROBABILITIES, signature.outputs[PROBABILITIES])
+    for side, tensor, spec in (inputs, outputs):
+        kind, shape, scale, zero = run(program, "tensor", files[name], side, CLASSIFY, tensor)[0].split(" ")
+        assert kind.lower() == spec.dtype
+        assert tuple(map(int, shape.split(","))) == spec.shape
+        assert np.float32(scale) == np.float32(spec.scale)
+        assert int(zero) == spec.zero_point
+
+
+@pytest.mark.parametrize("name", ["float32", "full_int8"])
+def test_the_apps_calls_of_the_runtime_answer_as_the_interpreter_does(files, name):
+    """CompiledModel by names of signature and tensors, on the CPU: the same calls as in Classifier.kt, from Python."""
+    model, signature = CompiledModel.from_file(str(files[name])), TFLiteModel(files[name]).signatures[CLASSIFY]
+    given, taken = signature.inputs[MOTION_IMAGE], signature.outputs[PROBABILITIES]
+    question = model.create_input_buffer_by_name(CLASSIFY, MOTION_IMAGE)
+    answer = model.create_output_buffer_by_name(CLASSIFY, PROBABILITIES)
+    for image in small_network.images(6, 32, seed=8):
+        question.write(given.quantise(image[None]))
+        model.run_by_name(CLASSIFY, {MOTION_IMAGE: question}, {PROBABILITIES: answer})
+        stored = answer.read(taken.shape[-1], np.dtype(taken.dtype).type)
+        np.testing.assert_array_equal(taken.dequantise(stored), TFLiteModel(files[name]).classify(image))
 
 
 def test_the_project_names_no_file_that_is_not_there_and_holds_no_binary():

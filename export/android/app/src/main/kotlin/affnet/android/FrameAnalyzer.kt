@@ -18,7 +18,13 @@ sealed interface Reading {
     data class Filling(val seen: Int, val length: Int) : Reading
 
     /** [motionImage] has the side [size]; [rate] is in frames per second. */
-    class Answer(val label: String, val confidence: Float, val motionImage: FloatArray, val size: Int, val rate: Double) : Reading
+    class Answer(
+        val label: String,
+        val confidence: Float,
+        val motionImage: FloatArray,
+        val size: Int,
+        val rate: Double,
+    ) : Reading
 
     class Failed(val message: String) : Reading
 }

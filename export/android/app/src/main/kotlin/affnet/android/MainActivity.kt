@@ -29,14 +29,14 @@ import kotlin.math.roundToInt
 class MainActivity : ComponentActivity() {
     private val thread = Executors.newSingleThreadExecutor()
 
-    /** The detector may answer after the end: that answer is dropped. */
     private val executor = Executor { task ->
         try {
             thread.execute(task)
         } catch (_: RejectedExecutionException) {
-            Unit
+            // The detector answered after the end: nobody waits for that answer.
         }
     }
+    @Volatile
     private var analyzer: FrameAnalyzer? = null // made, used and closed on the thread
     private lateinit var analysis: ImageAnalysis
     private lateinit var orientation: OrientationEventListener

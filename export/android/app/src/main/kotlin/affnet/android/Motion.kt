@@ -74,7 +74,7 @@ class SlidingMotion(val window: Int, private val kind: String, private val size:
         seen = 0
     }
 
-    /** Take the next frame, unsigned bytes; the motion in units of the frames' values, or null until there are [window] frames. */
+    /** Take the next frame, unsigned bytes: the motion in units of the frames' values; null until there are [window] frames. */
     fun push(frame: ByteArray): FloatArray? {
         require(frame.size == size) { "a frame must have $size bytes. Received: ${frame.size}" }
         val slot = ring[(seen % window).toInt()]
@@ -141,8 +141,8 @@ fun resizeMotion(motion: FloatArray, from: Int, to: Int): FloatArray {
         for (column in 0 until to) {
             val (left, right, across) = places[column]
             for (channel in 0 until CHANNELS) {
-                val above = mixed(motion, (top * from + left) * CHANNELS, (top * from + right) * CHANNELS, channel, across)
-                val below = mixed(motion, (bottom * from + left) * CHANNELS, (bottom * from + right) * CHANNELS, channel, across)
+                val above = mixed(motion, top * from + left, top * from + right, channel, across)
+                val below = mixed(motion, bottom * from + left, bottom * from + right, channel, across)
                 resized[(row * to + column) * CHANNELS + channel] = above + (below - above) * down
             }
         }
@@ -150,8 +150,10 @@ fun resizeMotion(motion: FloatArray, from: Int, to: Int): FloatArray {
     return resized
 }
 
-private fun mixed(motion: FloatArray, one: Int, other: Int, channel: Int, share: Float): Float =
-    motion[one + channel] + (motion[other + channel] - motion[one + channel]) * share
+private fun mixed(motion: FloatArray, one: Int, other: Int, channel: Int, share: Float): Float {
+    val first = motion[one * CHANNELS + channel]
+    return first + (motion[other * CHANNELS + channel] - first) * share
+}
 
 private fun place(index: Int, from: Int, to: Int): Triple<Int, Int, Float> {
     val exact = (index + 0.5f) * (from.toFloat() / to) - 0.5f
@@ -229,7 +231,9 @@ fun alignCrop(face: Face, size: Int, margin: Double = 0.1): Crop {
  * @param pixels RGBA, rows [stride] bytes apart.
  */
 fun cropFrame(pixels: ByteArray, width: Int, height: Int, stride: Int, crop: Crop, size: Int): ByteArray {
-    require(pixels.size >= (height - 1) * stride + width * BYTES_PER_PIXEL) { "a frame must have $height rows of $stride bytes" }
+    require(pixels.size >= (height - 1) * stride + width * BYTES_PER_PIXEL) {
+        "a frame must have $height rows of $stride bytes. Received: ${pixels.size} bytes"
+    }
     val squared = crop.a * crop.e - crop.b * crop.d
     val points = max(1, ceil(1 / sqrt(squared) - 1e-9).toInt())
     val share = 1.0 / (points * points)

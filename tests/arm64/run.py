@@ -1,0 +1,127 @@
+"""Every recipe's file on emulated arm64 beside this machine: integers must be identical, floats within 1e-5.
+
+python tests/arm64/run.py [--bundle BUNDLE]
+
+Correctness only: an emulator's speed says nothing of a phone's. docs/arm64.md says what is downloaded and what is compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+from emulator import ROOT, PreparationError, prepare
+
+from affnet_tf.errors import InputError
+from affnet_tf.inference.reverify import Vectors
+from affnet_tf.inference.runtime import VECTORS_FILE, TFLiteModel, is_bundle
+from affnet_tf.silence import silent
+
+FOLDER = ROOT / "build" / "arm64"
+BOUND = 1e-5
+IMAGES, LENGTHS = 24, (2, 9, 40)
+
+
+def main() -> int:
+    """0: all is as it should be; 1: a file answers otherwise; 2: there is nothing to compare, or no emulator."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=Path, help="an exported bundle; without it, a small network by every recipe")
+    bundle = parser.parse_args().bundle
+    try:
+        emulator = prepare(FOLDER)
+        print("emulator:", ", ".join(emulator.versions))
+        with tempfile.TemporaryDirectory(dir=FOLDER) as place:
+            if bundle is None:
+                bundle = Path(place) / "bundle"
+                _export(bundle)
+            failures = _compare(emulator, bundle, Path(place))
+    except (PreparationError, InputError) as error:
+        print(f"test-arm64: {error}", file=sys.stderr)
+        return 2
+    except subprocess.CalledProcessError as error:
+        print(f"test-arm64: {error.cmd[0]} ended with {error.returncode}", file=sys.stderr)
+        return 1
+    print("failed: " + ", ".join(failures) if failures else "all files answer alike")
+    return 1 if failures else 0
+
+
+def _export(folder: Path) -> None:
+    """A small network by each recipe, one by one, so that a recipe that needs more than images is passed over by name."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    with silent():
+        import small_network
+
+        from affnet_tf.export.bundle import export
+        from affnet_tf.export.recipes import RECIPES
+
+    network, images = small_network.checkpoint(40), small_network.images(64, 32, seed=3)
+    holdout = [small_network.clip(length, 40, seed) for seed, length in enumerate([2, 9, 40] * 17)]
+    for recipe in RECIPES:
+        try:
+            with silent():
+                made = export(network, folder.with_name(recipe.name), [recipe.name], images, holdout).folder
+        except InputError as error:
+            print(f"{recipe.name}: passed over: {error}")
+            continue
+        folder.mkdir(exist_ok=True)
+        (made / recipe.name).rename(folder / recipe.name)
+
+
+def _questions(bundle: Path) -> dict[str, np.ndarray]:
+    """The bundle's own test vectors, smooth patterns and noise, as images and as clips."""
+    folder = next(bundle.glob(f"*/{VECTORS_FILE}")).parent
+    model, vectors = TFLiteModel(folder), Vectors.load(folder / VECTORS_FILE)
+    rng = np.random.default_rng(0)
+    size = model.input_size
+    y, x = np.mgrid[0:size, 0:size] / size
+    waves = [0.5 + 0.5 * np.sin(a * x + b * y + c) for a, b, c in rng.uniform(-20, 20, (IMAGES // 2, 3))]
+    noise = rng.random((IMAGES // 2, size, size, 3))
+    images = np.concatenate([vectors.images / 255, np.repeat(np.stack(waves)[..., None], 3, axis=-1), noise])
+    clips = list(vectors.clips)
+    side = model.frame_size
+    clips += [rng.integers(0, 256, (length, side, side, 3), np.uint8) for length in LENGTHS] if side else []
+    return {"images": images.astype(np.float32)} | {f"clip{number:02}": clip for number, clip in enumerate(clips)}
+
+
+def _compare(emulator, bundle: Path, place: Path) -> list[str]:
+    if not is_bundle(bundle) or not any(bundle.glob(f"*/{VECTORS_FILE}")):
+        raise InputError(f"a bundle must hold folders with {VECTORS_FILE}. Received: {str(bundle)!r}")
+    np.savez(place / "questions.npz", **_questions(bundle))
+    script = Path(__file__).with_name("answers.py")
+    files = [str(each.resolve()) for each in (bundle, place / "questions.npz")]
+    subprocess.run([sys.executable, script, *files, place / "here.npz"], check=True)
+    emulator.run(script, *files, str((place / "arm64.npz").resolve()))
+    with np.load(place / "here.npz") as here, np.load(place / "arm64.npz") as arm:
+        if str(arm["machine"]) != "aarch64":
+            raise InputError(f"the emulated processor must be aarch64. Received: {arm['machine']}")
+        print(f"{platform.machine()} against {arm['machine']}")
+        names = [name for name in here.files if name != "machine"]
+        return [name for name in names if not _alike(name, here[name], arm[name], bundle)]
+
+
+def _alike(name: str, here: np.ndarray, arm: np.ndarray, bundle: Path) -> bool:
+    """Print one line, and say whether it keeps the rule."""
+    recipe, _, output = name.partition("/")
+    spec = next(iter(TFLiteModel(bundle / recipe).signatures["classify"].outputs.values()))
+    # A file with integers at its ends has integers throughout; the motion image before them is floats in every file.
+    exact = output != "motion_image" and spec.scale > 0
+    delta = float(np.abs(here - arm).max())
+    agree = float((here.argmax(-1) == arm.argmax(-1)).mean()) if output != "motion_image" else 1.0
+    identical = here.tobytes() == arm.tobytes()
+    kept = identical if exact else delta <= BOUND
+    rule = "identical" if exact else f"within {BOUND:g}"
+    said = "identical" if identical else f"max |delta| {delta:.2e}, labels {agree:.1%}"
+    print(f"{recipe:16} {output:14} {len(here):3} answers: {said}  (must be {rule}: {'kept' if kept else 'BROKEN'})")
+    return kept
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -25,7 +25,7 @@ Settings = Annotated[
 ]
 Labels = Annotated[str | None, typer.Option(help="Label scheme: paper4, megc3, native or a JSON file.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of weights, shuffling, augmentation and dropout.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, gpu or tpu.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, gpu or tpu; gpu:2 takes two of them.")]
 Precision = Annotated[str | None, typer.Option(help="auto, float32, mixed_bfloat16 or mixed_float16.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the same folder.")]
 
@@ -72,7 +72,9 @@ def train(
     with silent():
         from affnet_tf.training.experiment import train as train_network
     with console.progress("train") as progress:
-        checkpoint = train_network(store, out, chosen, device=device, resume=resume, progress=progress)
+        checkpoint = train_network(
+            store, out, chosen, device=device, resume=resume, progress=progress, note=console.note
+        )
     console.result(
         {"model": str(out / "model"), "labels": list(checkpoint.labels), **checkpoint.details},
         (
@@ -114,6 +116,7 @@ def evaluate(
     from affnet_tf.evaluation.report import write_report
 
     options = {"k": k, "device": device, "parallel": parallel, "tensorboard": tensorboard, "resume": resume}
+    options["note"] = console.note
     with console.progress(protocol) as progress:
         if seeds == 1:
             run_protocol(store, out, chosen, protocol, progress=progress, **options)

@@ -8,7 +8,7 @@ import functools
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,18 +80,23 @@ def train(
     resume: bool = False,
     tensorboard: bool = True,
     progress: Report | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> Checkpoint:
     """Train one network on all labelled clips of a store; ``config.train.validation`` holds out subjects to watch it.
 
     Writes config.json, manifest.json, history.json, the checkpoint ``model/`` and TensorBoard logs to ``out``. A run that was
     killed goes on after its last whole epoch with ``resume``, and ends with the same weights; one that is finished is not
-    trained again. ``progress`` is called after each epoch with (epochs done, epochs in all, its losses in words).
+    trained again. ``progress`` is called after each epoch with (epochs done, epochs in all, its losses in words);
+    ``note`` is told in words what it is trained on.
 
     Raises:
         InputError: a bad store, an ``out`` that exists without ``resume``, or one that was made by another config.
     """
     out = Path(out)
     devices = choose_devices(device, config.train.precision)
+    devices.check_batch(config.train.batch_size)
+    if note is not None:
+        note(devices.told(config.train.batch_size))
     data = LabelledClips(store, config)
     kept, held_out = hold_out_subjects(data.labelled, config.train.validation, config.train.seed)
     check_folds([Fold("train", kept, held_out, ())], data.label_of, data.scheme.labels)
@@ -102,7 +107,7 @@ def train(
     data.load()
     with devices.scope():
         trainer = _trainer(config, data.classes, _epoch(len(kept), config), devices)
-        run.begin(str(devices), _facts(config, data))
+        run.begin(devices.told(config.train.batch_size), _facts(config, data))
         history = _fit(
             trainer,
             data,
@@ -140,6 +145,7 @@ def evaluate(
     parallel: int = 1,
     tensorboard: bool = False,
     progress: Report | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """Train and test by a protocol; the predictions of all folds are pooled and then scored.
 
@@ -158,6 +164,7 @@ def evaluate(
         parallel: processes that folds are spread over.
         tensorboard: write logs for TensorBoard to tensorboard/<fold>.
         progress: called with (folds done, folds in all, a fold's name).
+        note: told in words what the folds are trained on.
 
     Raises:
         InputError: unknown protocol, or one that the store's clips do not serve; a class that a fold cannot learn; a bad store,
@@ -165,6 +172,9 @@ def evaluate(
     """
     check(parallel >= 1, "parallel", "be at least 1", parallel)
     devices = choose_devices(device, config.train.precision)
+    devices.check_batch(config.train.batch_size)
+    if note is not None:
+        note(devices.told(config.train.batch_size))
     data = LabelledClips(store, config)
     folds = folds_of(protocol, data.labelled, config.train.validation, config.train.seed, k=k, label_of=data.label_of)
     check_folds(folds, data.label_of, data.scheme.labels)
@@ -176,7 +186,10 @@ def evaluate(
         trainers = _Trainers(config, data.classes, _steps(folds, protocol, config), devices)
         trainers.of(pending[0])
         excluded = {fold.name: fold.reason for fold in folds if fold.excluded}
-        run.begin(str(devices), {**_facts(config, data), **({"excluded": excluded} if excluded else {})})
+        run.begin(
+            devices.told(config.train.batch_size),
+            {**_facts(config, data), **({"excluded": excluded} if excluded else {})},
+        )
         if parallel > 1:
             arguments = (store, config, folds, trainers.steps, run, device, min(parallel, len(pending)), tensorboard)
             finished = in_processes(_run_folds_elsewhere, pending, min(parallel, len(pending)), arguments)
@@ -301,7 +314,8 @@ def _fit(
 
 def _trainer(config: ExperimentConfig, classes: int, steps: int, devices: Devices) -> Trainer:
     keras.utils.set_random_seed(config.train.seed)
-    return Trainer(build_network(config.model, classes), config.train, steps, devices.jit_compile)
+    model = devices.synchronise(build_network(config.model, classes))
+    return Trainer(model, config.train, steps, devices.jit_compile, devices.replicas)
 
 
 class _Trainers:

@@ -100,6 +100,12 @@ def evaluate(
     seed: Seed = None,
     seeds: Annotated[int, typer.Option(help="Repeat with so many seeds, each a run of its own.")] = 1,
     parallel: Annotated[int, typer.Option(help="Processes that folds are spread over.")] = 1,
+    engine: Annotated[
+        str, typer.Option(help="local, or ray: folds are tasks of the cluster that RAY_ADDRESS names.")
+    ] = "local",
+    fold_batch: Annotated[
+        str, typer.Option(help="Folds trained in one program, under KERAS_BACKEND=jax: a number, or auto.")
+    ] = "1",
     device: Device = "auto",
     precision: Precision = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Logs of each fold, in tensorboard/.")] = False,
@@ -116,7 +122,7 @@ def evaluate(
     from affnet_tf.evaluation.report import write_report
 
     options = {"k": k, "device": device, "parallel": parallel, "tensorboard": tensorboard, "resume": resume}
-    options["note"] = console.note
+    options |= {"fold_batch": fold_batch, "engine": engine, "note": console.note}
     with console.progress(protocol) as progress:
         if seeds == 1:
             run_protocol(store, out, chosen, protocol, progress=progress, **options)

@@ -53,12 +53,13 @@ class Trainer:
         if jit_compile is None:
             jit_compile = "auto" if keras.backend.backend() == "jax" else False
         self._schedule = _schedule(config, steps_per_epoch)
+        self.loss = _loss(config)
         average = {"use_ema": True, "ema_momentum": config.ema} if config.ema else {}
         optimizer = keras.optimizers.AdamW(self._schedule, weight_decay=config.weight_decay, **average)
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         model.compile(
             optimizer=optimizer,
-            loss=_loss(config),
+            loss=self.loss,
             weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
             jit_compile=jit_compile,
         )

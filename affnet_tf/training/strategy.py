@@ -92,6 +92,12 @@ class Devices:
                 f"one. Received: {size}"
             )
 
+    def memory(self) -> int:
+        """Bytes of one device's memory, as JAX tells; 0 if it does not."""
+        import jax
+
+        return int((jax.local_devices(backend=self.kind)[0].memory_stats() or {}).get("bytes_limit", 0))
+
     def told(self, batch_size: int) -> str:
         """The choice in words, with the number of clips in a batch over all devices."""
         return f"{self}, global batch {batch_size}"

@@ -15,6 +15,7 @@ from forged import SIZE, forge_clips
 from small import images
 
 from affnet_tf.export.bundle import export
+from affnet_tf.inference.reverify import verify_bundle
 from affnet_tf.models.affectivenet import probabilities
 from affnet_tf.models.checkpoint import load_checkpoint
 from affnet_tf.pipeline.crops import CropConfig
@@ -91,6 +92,7 @@ def test_training_in_bfloat16_follows_float32(steps, backend):
     assert difference(losses[0][0], losses[1][0]) < 0.02
 
 
+@pytest.mark.slow
 def test_two_processes_lose_what_one_loses(steps, tmp_path):
     """JAX alone; the two meet over loopback, and each feeds its half of every batch."""
     with socket.socket() as free:
@@ -129,6 +131,7 @@ def runs(tmp_path_factory):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_run_begun_on_one_device_goes_on_on_two(runs, backend):
     _, found = runs[backend]
@@ -140,6 +143,7 @@ def test_a_run_begun_on_one_device_goes_on_on_two(runs, backend):
     assert difference(whole, broken) < 1e-4
 
 
+@pytest.mark.slow
 def test_trained_on_jax_it_is_exported_from_tensorflow(runs, tmp_path):
     """The checkpoint knows no backend: loaded here it says the same, and its bundle passes its own verification."""
     folder, found = runs["jax"]
@@ -148,4 +152,5 @@ def test_trained_on_jax_it_is_exported_from_tensorflow(runs, tmp_path):
     rng = np.random.default_rng(0)
     clips = [rng.integers(0, 256, (6, SIZE, SIZE, 3), dtype=np.uint8) for _ in range(20)]
     bundle = export(checkpoint, tmp_path / "bundle", ["float32"], images(16, 28, seed=6), clips)
-    print(bundle)
+    assert list(bundle.recipes) == ["float32"]
+    assert verify_bundle(bundle.folder)

@@ -1,4 +1,4 @@
-"""The same work on the machines of a Ray cluster: the names are its tasks, and a task that dies with its machine is done again."""
+"""The same work on the machines of a Ray cluster: the names are its tasks, and one that dies with its machine is done again."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ ADDRESS = "RAY_ADDRESS"
 # How often a task may lose the machine or the process that it runs on.
 LOSSES = 3
 _ANSWER_SECONDS = 20
+# How long tasks wait for a machine where there is none that could run them; a cluster may be about to start one.
+PATIENCE_SECONDS = 300
+_POLL_SECONDS = 5
+_AT = f"a Ray cluster must answer at {ADDRESS}: start one with 'ray start --head' (see docs/cluster.md)."
 
 # In a process of the cluster: the work of each run, which has its libraries, its data and its compiled step by now.
 _working: dict[str, tuple[collections.deque[str], Iterator[str]]] = {}
@@ -40,13 +44,22 @@ def on_cluster(
     """
     ray = _connect()
     resources = {"cpu": {"num_cpus": 1}, "gpu": {"num_cpus": 1, "num_gpus": 1}, "tpu": {"resources": {"TPU": 1}}}[kind]
+    alone = 0.0
     do = ray.remote(max_retries=LOSSES, **resources)(_do)
     run, sent = uuid.uuid4().hex, ray.put((work, arguments))
     waiting = [do.remote(run, name, sent, os.environ.get("KERAS_BACKEND")) for name in names]
     try:
         while waiting:
-            (ready,), waiting = ray.wait(waiting, num_returns=1)
-            yield _result(ray, ready)
+            ready, waiting = ray.wait(waiting, num_returns=1, timeout=_POLL_SECONDS)
+            for task in ready:
+                yield _result(ray, task)
+            offered = ray.cluster_resources().get(kind.upper(), 0)
+            alone = 0.0 if ready or offered else alone + _POLL_SECONDS
+            if alone >= PATIENCE_SECONDS:
+                raise InputError(
+                    f"the Ray cluster must have a machine with a free {kind.upper()}; run the same command again with "
+                    f"--resume. Received: none for {alone:.0f} seconds, with {len(waiting)} tasks left"
+                )
     finally:
         for task in waiting:
             ray.cancel(task, force=True)
@@ -68,9 +81,6 @@ def _connect() -> Any:
     except Exception as error:  # Ray has no class of its own for it
         raise InputError(f"{_AT} Received: {address!r}, {_line(error)}") from None
     return ray
-
-
-_AT = f"a Ray cluster must answer at {ADDRESS}: start one with 'ray start --head' (see docs/cluster.md)."
 
 
 def _reach(address: str) -> None:

@@ -28,8 +28,8 @@ from affnet_tf.models.checkpoint import Checkpoint, is_checkpoint, load_checkpoi
 from affnet_tf.models.networks import build_network, set_frequencies
 from affnet_tf.pipeline.input import training_batches
 from affnet_tf.pipeline.store import StoredClip, naming_damage
-from affnet_tf.training.fit import History, Trainer, balanced_weights
 from affnet_tf.training.cluster import on_cluster
+from affnet_tf.training.fit import History, Trainer, balanced_weights
 from affnet_tf.training.fold_batch import FoldBatch, even_groups, folds_at_once
 from affnet_tf.training.gallery import Gallery
 from affnet_tf.training.labelled import LabelledClips

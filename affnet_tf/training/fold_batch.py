@@ -46,8 +46,8 @@ class FoldBatch:
         """Train every fold for ``config.epochs``, from the same beginning.
 
         Args:
-            streams: by the name of each fold, up to K of them, endless batches of (motion images, one-hot labels, weights), all of one
-                shape.
+            streams: by the name of each fold, up to K of them, endless batches of (motion images, one-hot labels, weights),
+                all of one shape.
 
         Returns:
             By the fold's name, loss and accuracy of each epoch.

@@ -112,7 +112,8 @@ def open_store(path: str | os.PathLike) -> Store:
     """Open a finished store, on a local disk or anywhere that ``tf.io.gfile`` reads, such as ``gs://``.
 
     Raises:
-        InputError: there is none, it may not be read, it is unfinished, or a shard is missing or of another size than the manifest says.
+        InputError: there is none, it may not be read, it is unfinished, or a shard is missing or of another size than the
+            manifest says.
     """
     path = os.fspath(path)
     if "://" not in path:

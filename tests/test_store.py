@@ -280,3 +280,24 @@ def test_a_store_of_another_format_is_refused(whole, tmp_path):
 def test_a_clip_twice_is_refused(clips, tmp_path):
     with pytest.raises(InputError, match=r"each clip once\. Received: casme2 'sub01/EP00' twice"):
         prepare([*clips[:2], clips[0]], tmp_path / "store", SETTINGS)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions as on Unix")
+def test_a_store_that_may_not_be_read(tmp_path):
+    """It is not called missing. An administrator may read everything, and becomes nobody for this."""
+    folder = tmp_path / "closed" / "store"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text("{}")
+    folder.parent.chmod(0)
+    administrator = os.geteuid() == 0
+    try:
+        if administrator:
+            os.seteuid(65534)
+        with pytest.raises(
+            InputError, match=r"store '.*' must be readable by who runs this\. Received: Permission denied"
+        ):
+            open_store(folder)
+    finally:
+        if administrator:
+            os.seteuid(0)
+        folder.parent.chmod(0o755)

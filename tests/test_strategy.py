@@ -7,7 +7,7 @@ import keras
 import pytest
 
 from affnet_tf.errors import InputError
-from affnet_tf.training.strategy import choose_devices
+from affnet_tf.training.strategy import Devices, choose_devices
 
 # Two logical devices of one machine stand for a CPU and what the backend would rather use: an outer scope prefers the second.
 TENSORFLOW = """
@@ -52,6 +52,23 @@ print(json.dumps([outside, inside, str(devices)]))
 """
 
 
+REFUSED = """
+import json, os, keras
+from affnet_tf.errors import InputError
+from affnet_tf.training.strategy import choose_devices
+
+def refusal(*arguments):
+    try:
+        return str(choose_devices(*arguments))
+    except InputError as error:
+        return str(error)
+
+found = [refusal("tpu"), refusal("cpu:3"), refusal("auto:2"), refusal("cpu:none")]
+os.environ["KERAS_BACKEND"] = "tensorflow"
+print(json.dumps([*found, refusal("cpu")]))
+"""
+
+
 def answer(code: str, **environment: str) -> list:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **environment}, check=False
@@ -74,6 +91,36 @@ def test_cpu_keeps_training_on_the_cpu_under_jax():
 def test_tpu_under_tensorflow_is_refused():
     with pytest.raises(InputError, match=r"must be used with KERAS_BACKEND=jax.*Received: device 'tpu'"):
         choose_devices("tpu")
+
+
+def test_what_jax_does_not_have_is_told():
+    """With what was found, and how to get one; a backend that is named too late is no backend."""
+    pytest.importorskip("jax")
+    flags = "--xla_force_host_platform_device_count=2"
+    tpu, three, auto, none, late = answer(REFUSED, KERAS_BACKEND="jax", XLA_FLAGS=flags, JAX_PLATFORMS="cpu")
+    assert tpu.startswith("device must be one that the jax backend sees here: 2 cpu; a TPU comes with Colab")
+    assert tpu.endswith("pip install 'jax[tpu]'. Received: 'tpu'")
+    assert three == "device must be one that the jax backend sees here: 2 cpu. Received: 'cpu:3'"
+    assert auto == "device must be a kind and a number, such as gpu:2. Received: 'auto:2'"
+    assert none == "device must be a kind and a number, such as gpu:2. Received: 'cpu:none'"
+    assert late.startswith("KERAS_BACKEND must be set before keras is imported: start Python anew")
+    assert late.endswith("Received: KERAS_BACKEND=tensorflow where keras runs on jax")
+
+
+def test_hosts_need_jax(monkeypatch):
+    monkeypatch.setenv("KERAS_DISTRIBUTION_NUM_PROCESSES", "2")
+    with pytest.raises(InputError, match=r"several hosts must use KERAS_BACKEND=jax"):
+        choose_devices("cpu")
+
+
+def test_a_batch_is_split_evenly_or_not_at_all():
+    three = Devices("gpu", ("GPU:0", "GPU:1", "GPU:2"), "mixed_bfloat16")
+    three.check_batch(18)
+    with pytest.raises(
+        InputError, match=r"multiple of the number of devices, 3; --device gpu:1 takes one\. Received: 16"
+    ):
+        three.check_batch(16)
+    assert three.told(18) == "3 GPU device(s), mixed_bfloat16, global batch 18"
 
 
 def test_unknown_or_missing_devices():

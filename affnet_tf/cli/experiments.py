@@ -25,7 +25,7 @@ Settings = Annotated[
 ]
 Labels = Annotated[str | None, typer.Option(help="Label scheme: paper4, megc3, native or a JSON file.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of weights, shuffling, augmentation and dropout.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, gpu or tpu.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, gpu or tpu; gpu:2 takes two of them.")]
 Precision = Annotated[str | None, typer.Option(help="auto, float32, mixed_bfloat16 or mixed_float16.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the same folder.")]
 
@@ -72,7 +72,9 @@ def train(
     with silent():
         from affnet_tf.training.experiment import train as train_network
     with console.progress("train") as progress:
-        checkpoint = train_network(store, out, chosen, device=device, resume=resume, progress=progress)
+        checkpoint = train_network(
+            store, out, chosen, device=device, resume=resume, progress=progress, note=console.note
+        )
     console.result(
         {"model": str(out / "model"), "labels": list(checkpoint.labels), **checkpoint.details},
         (
@@ -98,6 +100,12 @@ def evaluate(
     seed: Seed = None,
     seeds: Annotated[int, typer.Option(help="Repeat with so many seeds, each a run of its own.")] = 1,
     parallel: Annotated[int, typer.Option(help="Processes that folds are spread over.")] = 1,
+    engine: Annotated[
+        str, typer.Option(help="local, or ray: folds are tasks of the cluster that RAY_ADDRESS names.")
+    ] = "local",
+    fold_batch: Annotated[
+        str, typer.Option(help="Folds trained in one program, under KERAS_BACKEND=jax: a number, or auto.")
+    ] = "1",
     device: Device = "auto",
     precision: Precision = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Logs of each fold, in tensorboard/.")] = False,
@@ -114,6 +122,7 @@ def evaluate(
     from affnet_tf.evaluation.report import write_report
 
     options = {"k": k, "device": device, "parallel": parallel, "tensorboard": tensorboard, "resume": resume}
+    options |= {"fold_batch": fold_batch, "engine": engine, "note": console.note}
     with console.progress(protocol) as progress:
         if seeds == 1:
             run_protocol(store, out, chosen, protocol, progress=progress, **options)

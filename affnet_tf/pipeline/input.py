@@ -59,7 +59,7 @@ def training_batches(
     """Endless batches of augmented motion images; the same for the same arguments, however they are interrupted.
 
     TensorFlow mixes its global seed into the order of the clips, so ``keras.utils.set_random_seed`` must have been called
-    with the same seed too. A dataset is for one pass: a second pass over the same object has another order.
+    with the same seed too. Every pass over the dataset is the same.
 
     Args:
         clips: the store's clips by row; whether they are held in memory changes nothing but the speed.
@@ -91,8 +91,12 @@ def training_batches(
         _changes(config.motion, config.augment, config.model.input_size, classes, seed),
     )
     # Numbers are shuffled, not frames: the buffer holds every clip, so that each epoch has each of them once.
-    picks = tf.data.Dataset.from_tensor_slices(columns)
-    picks = picks.shuffle(len(order), seed=seed, reshuffle_each_iteration=True).repeat().skip(skip * size)
+    numbers = tf.data.Dataset.from_tensor_slices(columns)
+    # Shuffled inside a function, it begins anew with each pass: Keras looks at the first batch in a pass of its own, but not
+    # under every backend, and not with one device as with several.
+    picks = tf.data.Dataset.range(1).flat_map(
+        lambda _: numbers.shuffle(len(order), seed=seed, reshuffle_each_iteration=True).repeat().skip(skip * size)
+    )
     if look_up.many:
         batches = picks.batch(size, drop_remainder=True).map(lambda row, *rest: (*look_up.of(row), *rest))
     else:

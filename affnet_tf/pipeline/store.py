@@ -112,9 +112,12 @@ def open_store(path: str | os.PathLike) -> Store:
     """Open a finished store, on a local disk or anywhere that ``tf.io.gfile`` reads, such as ``gs://``.
 
     Raises:
-        InputError: there is none, it is unfinished, or a shard is missing or of another size than the manifest says.
+        InputError: there is none, it may not be read, it is unfinished, or a shard is missing or of another size than the
+            manifest says.
     """
     path = os.fspath(path)
+    if "://" not in path:
+        _check_allowed(path)
     if _size(f"{path}/{MANIFEST}") is None:
         if _unfinished(path):
             raise InputError(f"store {path!r} must be finished: run its affnet prepare again. Received: no {MANIFEST}")
@@ -249,6 +252,16 @@ def _read_row(row: dict[str, str]) -> StoredClip:
         fps=float(row["fps"]) if row["fps"] else None,
         aus=tuple(row["aus"].split(";")) if row["aus"] else (),
     )
+
+
+def _check_allowed(path: str) -> None:
+    """Where a folder may not be looked into, what is in it would be called missing."""
+    try:
+        os.stat(f"{path}/{MANIFEST}")
+    except PermissionError as error:
+        raise InputError(f"store {path!r} must be readable by who runs this. Received: {error.strerror}") from None
+    except OSError:
+        return
 
 
 def _size(path: str) -> int | None:

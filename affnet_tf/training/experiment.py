@@ -8,7 +8,7 @@ import functools
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from affnet_tf.config import ExperimentConfig, check
-from affnet_tf.errors import InputError
+from affnet_tf.errors import InputError, unknown
 from affnet_tf.evaluation.headline import ALL, Headline, headlines
 from affnet_tf.evaluation.metrics import Scores
 from affnet_tf.evaluation.predictions import Prediction, Predictions, write_predictions
@@ -28,7 +28,9 @@ from affnet_tf.models.checkpoint import Checkpoint, is_checkpoint, load_checkpoi
 from affnet_tf.models.networks import build_network, set_frequencies
 from affnet_tf.pipeline.input import training_batches
 from affnet_tf.pipeline.store import StoredClip, naming_damage
+from affnet_tf.training.cluster import on_cluster
 from affnet_tf.training.fit import History, Trainer, balanced_weights
+from affnet_tf.training.fold_batch import FoldBatch, even_groups, folds_at_once
 from affnet_tf.training.gallery import Gallery
 from affnet_tf.training.labelled import LabelledClips
 from affnet_tf.training.parallel import in_processes
@@ -36,7 +38,9 @@ from affnet_tf.training.progress import Report
 from affnet_tf.training.run import Run, open_run
 from affnet_tf.training.strategy import Devices, choose_devices
 
-__all__ = ["Evaluation", "evaluate", "train"]
+__all__ = ["ENGINES", "Evaluation", "evaluate", "train"]
+
+ENGINES = ("local", "ray")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,18 +84,23 @@ def train(
     resume: bool = False,
     tensorboard: bool = True,
     progress: Report | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> Checkpoint:
     """Train one network on all labelled clips of a store; ``config.train.validation`` holds out subjects to watch it.
 
     Writes config.json, manifest.json, history.json, the checkpoint ``model/`` and TensorBoard logs to ``out``. A run that was
     killed goes on after its last whole epoch with ``resume``, and ends with the same weights; one that is finished is not
-    trained again. ``progress`` is called after each epoch with (epochs done, epochs in all, its losses in words).
+    trained again. ``progress`` is called after each epoch with (epochs done, epochs in all, its losses in words);
+    ``note`` is told in words what it is trained on.
 
     Raises:
         InputError: a bad store, an ``out`` that exists without ``resume``, or one that was made by another config.
     """
     out = Path(out)
     devices = choose_devices(device, config.train.precision)
+    devices.check_batch(config.train.batch_size)
+    if note is not None:
+        note(devices.told(config.train.batch_size))
     data = LabelledClips(store, config)
     kept, held_out = hold_out_subjects(data.labelled, config.train.validation, config.train.seed)
     check_folds([Fold("train", kept, held_out, ())], data.label_of, data.scheme.labels)
@@ -102,7 +111,7 @@ def train(
     data.load()
     with devices.scope():
         trainer = _trainer(config, data.classes, _epoch(len(kept), config), devices)
-        run.begin(str(devices), _facts(config, data))
+        run.begin(devices.told(config.train.batch_size), _facts(config, data))
         history = _fit(
             trainer,
             data,
@@ -138,8 +147,11 @@ def evaluate(
     device: str = "auto",
     resume: bool = False,
     parallel: int = 1,
+    fold_batch: str | int = 1,
+    engine: str = "local",
     tensorboard: bool = False,
     progress: Report | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """Train and test by a protocol; the predictions of all folds are pooled and then scored.
 
@@ -156,15 +168,24 @@ def evaluate(
         device: ``auto``, ``cpu``, ``gpu`` or ``tpu``.
         resume: go on with a run in the same folder.
         parallel: processes that folds are spread over.
+        engine: ``local``, or ``ray``: the folds are tasks of a Ray cluster, whose machines read the store and write to ``out``
+            at the same paths; ``parallel`` is then of no concern.
+        fold_batch: folds that are trained in one program, under JAX: a number, or ``auto``.
         tensorboard: write logs for TensorBoard to tensorboard/<fold>.
         progress: called with (folds done, folds in all, a fold's name).
+        note: told in words what the folds are trained on.
 
     Raises:
         InputError: unknown protocol, or one that the store's clips do not serve; a class that a fold cannot learn; a bad store,
             an ``out`` that exists without ``resume``, or one made by another config.
     """
     check(parallel >= 1, "parallel", "be at least 1", parallel)
+    if engine not in ENGINES:
+        raise unknown("engine", engine, ENGINES)
     devices = choose_devices(device, config.train.precision)
+    devices.check_batch(config.train.batch_size)
+    if note is not None:
+        note(devices.told(config.train.batch_size))
     data = LabelledClips(store, config)
     folds = folds_of(protocol, data.labelled, config.train.validation, config.train.seed, k=k, label_of=data.label_of)
     check_folds(folds, data.label_of, data.scheme.labels)
@@ -174,12 +195,22 @@ def evaluate(
     if pending:
         # Built before anything is written: a network that cannot be built leaves no folder.
         trainers = _Trainers(config, data.classes, _steps(folds, protocol, config), devices)
-        trainers.of(pending[0])
+        together = folds_at_once(fold_batch, devices, trainers.of(pending[0]).model, config)
+        check(together == 1 or parallel == 1, "parallel", f"be 1 with a fold_batch of {together}", parallel)
+        check(together == 1 or engine == "local", "engine", f"be local with a fold_batch of {together}", engine)
         excluded = {fold.name: fold.reason for fold in folds if fold.excluded}
-        run.begin(str(devices), {**_facts(config, data), **({"excluded": excluded} if excluded else {})})
-        if parallel > 1:
-            arguments = (store, config, folds, trainers.steps, run, device, min(parallel, len(pending)), tensorboard)
-            finished = in_processes(_run_folds_elsewhere, pending, min(parallel, len(pending)), arguments)
+        run.begin(
+            devices.told(config.train.batch_size),
+            {**_facts(config, data), **({"excluded": excluded} if excluded else {})},
+        )
+        processes = min(parallel, len(pending))
+        arguments = (os.fspath(store), config, folds, trainers.steps, run, device, processes, tensorboard)
+        if engine == "ray":
+            finished = on_cluster(_run_folds_elsewhere, pending, devices.kind, arguments)
+        elif parallel > 1:
+            finished = in_processes(_run_folds_elsewhere, pending, processes, arguments)
+        elif together > 1:
+            finished = _run_folds_together(pending, trainers, data, config, folds, run, devices, together)
         else:
             finished = _run_folds(pending, trainers, data, config, folds, run, devices, tensorboard)
         done = len(folds) - len(pending)
@@ -223,6 +254,38 @@ def _run_folds(
             yield name
 
 
+def _run_folds_together(
+    names: Sequence[str],
+    trainers: _Trainers,
+    data: LabelledClips,
+    config: ExperimentConfig,
+    folds: Sequence[Fold],
+    run: Run,
+    devices: Devices,
+    together: int,
+) -> Iterator[str]:
+    """The same with several folds in one program; those of one group have as many steps in an epoch."""
+    by_name = {fold.name: fold for fold in folds}
+    data.load()
+    with devices.scope():
+        for steps in sorted({trainers.steps[name] for name in names}):
+            groups = even_groups([name for name in names if trainers.steps[name] == steps], together)
+            trainer = trainers.of(groups[0][0])
+            batch = FoldBatch(trainer, len(groups[0]))
+            for group in groups:
+                started = time.perf_counter()
+                streams = {name: _batches(data, config, by_name[name].train)(0) for name in group}
+                with naming_damage(data.store):
+                    histories = batch.fit(streams)
+                seconds = (time.perf_counter() - started) / len(group)
+                for name in group:
+                    batch.take(name)
+                    outcome = _outcome(trainer, data, config, by_name[name], histories[name], seconds)
+                    _show(Gallery(trainer.model, config.model), run.fold(name), data, outcome)
+                    write_json(run.fold(name), outcome)
+                    yield name
+
+
 def _run_folds_elsewhere(
     names: Iterable[str],
     store: str | os.PathLike,
@@ -247,6 +310,13 @@ def _run_fold(
     started = time.perf_counter()
     trainer.reset()
     history = _fit(trainer, data, config, fold.train, fold.validation, log_dir=log_dir)
+    return _outcome(trainer, data, config, fold, history, time.perf_counter() - started)
+
+
+def _outcome(
+    trainer: Trainer, data: LabelledClips, config: ExperimentConfig, fold: Fold, history: History, seconds: float
+) -> dict[str, Any]:
+    started = time.perf_counter()
 
     def predict(keys: Sequence[Key]) -> list[list]:
         predicted = probabilities(trainer.model, data.pictures(keys), config.train.batch_size) if keys else []
@@ -260,7 +330,7 @@ def _run_fold(
         "reason": fold.reason,
         "predictions": predict(fold.test),
         "validation_predictions": predict(fold.validation),
-        "seconds": time.perf_counter() - started,
+        "seconds": seconds + time.perf_counter() - started,
     }
 
 
@@ -283,25 +353,32 @@ def _fit(
     if config.model.network == "majority":
         set_frequencies(trainer.model, truth)
         return {}
-    weight = balanced_weights(truth, data.classes) if config.train.class_weights else np.ones(data.classes)
-    rows = [data.row_of[key] for key in train_keys]
-
-    def batches(skip: int) -> Any:
-        labels = dict(zip(rows, truth, strict=True))
-        weights = {row: float(weight[label]) for row, label in labels.items()}
-        return training_batches(data.clips, labels, weights, data.classes, config, config.train.seed, skip)
-
     validation = None
     if validation_keys:
+        weight = _class_weights(data, config, truth)
         one_hot = np.eye(data.classes, dtype=np.float32)[data.truth(validation_keys)]
         validation = (data.pictures(validation_keys), one_hot, weight[data.truth(validation_keys)])
     with naming_damage(data.store):
-        return trainer.fit(batches, validation, **options)
+        return trainer.fit(_batches(data, config, train_keys), validation, **options)
+
+
+def _batches(data: LabelledClips, config: ExperimentConfig, keys: Sequence[Key]) -> Callable[[int], Any]:
+    """Given a number of batches to leave out, the endless batches of a fold's training clips."""
+    truth = data.truth(keys)
+    weight = _class_weights(data, config, truth)
+    labels = {data.row_of[key]: label for key, label in zip(keys, truth, strict=True)}
+    weights = {row: float(weight[label]) for row, label in labels.items()}
+    return lambda skip: training_batches(data.clips, labels, weights, data.classes, config, config.train.seed, skip)
+
+
+def _class_weights(data: LabelledClips, config: ExperimentConfig, truth: Sequence[int]) -> np.ndarray:
+    return balanced_weights(truth, data.classes) if config.train.class_weights else np.ones(data.classes)
 
 
 def _trainer(config: ExperimentConfig, classes: int, steps: int, devices: Devices) -> Trainer:
     keras.utils.set_random_seed(config.train.seed)
-    return Trainer(build_network(config.model, classes), config.train, steps, devices.jit_compile)
+    model = devices.synchronise(build_network(config.model, classes))
+    return Trainer(model, config.train, steps, devices.jit_compile, devices.replicas)
 
 
 class _Trainers:

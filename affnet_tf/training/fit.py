@@ -34,22 +34,32 @@ class Trainer:
         model: a network that gives logits (B, classes).
         config: how to train it.
         steps_per_epoch: batches in an epoch; the learning-rate schedule runs over ``epochs`` times so many steps.
-        jit_compile: compile the step with XLA; on a CPU that is slower.
+        jit_compile: compile the step with XLA; on a CPU TensorFlow is slower with it, and JAX far slower without.
+        replicas: devices that a batch is split over; validation is then filled up to whole batches.
     """
 
     def __init__(
-        self, model: keras.Model, config: TrainConfig, steps_per_epoch: int, jit_compile: bool | str = False
+        self,
+        model: keras.Model,
+        config: TrainConfig,
+        steps_per_epoch: int,
+        jit_compile: bool | str | None = None,
+        replicas: int = 1,
     ) -> None:
         self.model = model
         self.config = config
         self.steps_per_epoch = steps_per_epoch
+        self.replicas = replicas
+        if jit_compile is None:
+            jit_compile = "auto" if keras.backend.backend() == "jax" else False
         self._schedule = _schedule(config, steps_per_epoch)
+        self.loss = _loss(config)
         average = {"use_ema": True, "ema_momentum": config.ema} if config.ema else {}
         optimizer = keras.optimizers.AdamW(self._schedule, weight_decay=config.weight_decay, **average)
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         model.compile(
             optimizer=optimizer,
-            loss=_loss(config),
+            loss=self.loss,
             weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
             jit_compile=jit_compile,
         )
@@ -100,6 +110,8 @@ class Trainer:
             extra.append(EpochProgress(progress, self.config.epochs))
         if log_dir is not None:
             extra.append(keras.callbacks.TensorBoard(str(log_dir), write_graph=False))
+        if validation is not None and self.replicas > 1:
+            validation = _whole_batches(validation, self.config.batch_size)
         if done < self.config.epochs and not keeper.stopped:
             self.model.fit(
                 train(done * self.steps_per_epoch),
@@ -133,6 +145,16 @@ def balanced_weights(labels: Iterable[int], classes: int) -> np.ndarray:
     counts = np.bincount(np.asarray(list(labels), dtype=int), minlength=classes)
     present = counts > 0
     return np.divide(counts.sum(), counts * present.sum(), out=np.zeros(classes), where=present).astype(np.float32)
+
+
+def _whole_batches(data: tuple[np.ndarray, ...], size: int) -> tuple[np.ndarray, ...]:
+    """Fill validation up to a multiple of the batch size; what is added weighs nothing, and loss and accuracy stay the same."""
+    images, labels, *rest = data
+    count, more = len(images), -len(images) % size
+    weights = rest[0] if rest else np.ones(count, np.float32)
+    # The loss is a mean over all that is there, whatever it weighs.
+    weights = np.concatenate([weights * np.float32((count + more) / count), np.zeros(more, np.float32)])
+    return tuple(np.concatenate([each, np.repeat(each[-1:], more, axis=0)]) for each in (images, labels)) + (weights,)
 
 
 def _loss(config: TrainConfig) -> keras.losses.Loss:

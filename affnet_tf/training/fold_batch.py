@@ -1,0 +1,174 @@
+"""Several folds in one program: their networks side by side along an axis, a step of all of them at once. JAX alone.
+
+A fold's network is small, and a step of it leaves an accelerator idle. Here weights, optimizer and batch normalisation's
+statistics of K folds are stacked, and ``jax.vmap`` maps Keras' stateless calls over them. Every fold reads the batches that it
+would read on its own, so that it ends where it would have ended, within float tolerance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from affnet_tf.config import ExperimentConfig
+from affnet_tf.errors import InputError
+from affnet_tf.training.fit import History, Trainer
+from affnet_tf.training.strategy import Devices
+
+__all__ = ["FoldBatch", "even_groups", "folds_at_once"]
+
+# What training keeps of each activation: itself, its gradient, and room for the convolution that makes it.
+_COPIES = 3
+
+
+class FoldBatch:
+    """Fits of one network to several folds at once.
+
+    Args:
+        trainer: of the network; its own variables are used to begin each fit, and hold a fold's outcome after ``take``.
+        count: number of folds K; one program is compiled for it.
+    """
+
+    def __init__(self, trainer: Trainer, count: int) -> None:
+        import jax
+
+        self._trainer = trainer
+        self._count = count
+        self._step = jax.jit(jax.vmap(self._one_step), donate_argnums=0)
+        self._state: Any = None
+        self._names: list[str] = []
+
+    def fit(self, streams: Mapping[str, Iterable]) -> dict[str, History]:
+        """Train every fold for ``config.epochs``, from the same beginning.
+
+        Args:
+            streams: by the name of each fold, up to K of them, endless batches of (motion images, one-hot labels, weights),
+                all of one shape.
+
+        Returns:
+            By the fold's name, loss and accuracy of each epoch.
+
+        Raises:
+            InputError: a loss is not finite any more.
+        """
+        trainer, histories = self._trainer, {name: {"loss": [], "accuracy": []} for name in streams}
+        self._names = list(streams)
+        trainer.reset()
+        # A program is compiled for K folds. Where fewer are left, the last one is computed more than once.
+        iterators = [iter(stream) for stream in streams.values()]
+        self._state = [[self._stacked(variable) for variable in part] for part in self._parts()]
+        for epoch in range(trainer.config.epochs):
+            told = []
+            for _ in range(trainer.steps_per_epoch):
+                batches = [tuple(np.asarray(each) for each in next(iterator)) for iterator in iterators]
+                batches += batches[-1:] * (self._count - len(batches))
+                self._state, numbers = self._step(self._state, *map(np.stack, zip(*batches, strict=True)))
+                told.append(numbers)
+            loss, right, weight = (np.array(each, np.float64).T for each in zip(*told, strict=True))
+            for place, (name, history) in enumerate(histories.items()):
+                _check(loss[place], epoch, name)
+                history["loss"].append(float(loss[place].mean()))
+                history["accuracy"].append(float(right[place].sum() / max(weight[place].sum(), 1e-7)))
+        return histories
+
+    def take(self, name: str) -> None:
+        """Give the trainer's network the weights that a fold ended with."""
+        place = self._names.index(name)
+        for part, values in zip(self._parts(), self._state, strict=True):
+            for variable, value in zip(part, values, strict=True):
+                variable.assign(value[place])
+        optimizer = self._trainer.model.optimizer
+        optimizer.finalize_variable_values(self._trainer.model.trainable_variables)  # the averages, if there are any
+
+    def _parts(self) -> list[list[keras.Variable]]:
+        model = self._trainer.model
+        return [model.trainable_variables, model.non_trainable_variables, model.optimizer.variables]
+
+    def _stacked(self, variable: keras.Variable) -> Any:
+        return keras.ops.repeat(keras.ops.expand_dims(variable.value, 0), self._count, axis=0)
+
+    def _one_step(self, state: list, images: Any, labels: Any, weights: Any) -> tuple[list, tuple]:
+        """A step of one fold: the same as Keras' own."""
+        import jax
+
+        trainable, fixed, optimizing = state
+        grow = jax.grad(self._loss, has_aux=True)
+        gradients, (fixed, loss, logits) = grow(trainable, fixed, optimizing, images, labels, weights)
+        trainable, optimizing = self._trainer.model.optimizer.stateless_apply(optimizing, gradients, trainable)
+        right = keras.ops.equal(keras.ops.argmax(labels, axis=-1), keras.ops.argmax(logits, axis=-1))
+        right = keras.ops.sum(weights * keras.ops.cast(right, "float32"))
+        return [trainable, fixed, optimizing], (loss, right, keras.ops.sum(weights))
+
+    def _loss(self, trainable: list, fixed: list, optimizing: list, images: Any, labels: Any, weights: Any) -> tuple:
+        model = self._trainer.model
+        logits, fixed, penalties = model.stateless_call(trainable, fixed, images, training=True, return_losses=True)
+        loss = self._trainer.loss(labels, logits, sample_weight=weights) + sum(penalties)
+        # Under mixed_float16 the scale is a variable of the optimizer.
+        with keras.StatelessScope(state_mapping=list(zip(model.optimizer.variables, optimizing, strict=True))):
+            scaled = model.optimizer.scale_loss(loss)
+        return scaled, (fixed, loss, logits)
+
+
+def folds_at_once(wanted: str | int, devices: Devices, model: keras.Model, config: ExperimentConfig) -> int:
+    """How many folds to train in one program.
+
+    Args:
+        wanted: a number, or ``auto``: as many as half of an accelerator's memory holds; 1 on CPUs, where it was measured to be
+            no faster, under TensorFlow, on several devices, and where an epoch decides something for one fold alone.
+        devices: where.
+        model: the network.
+        config: the experiment.
+
+    Raises:
+        InputError: ``wanted`` is no positive number, or asks for what is named above.
+    """
+    if wanted == "auto":
+        if devices.kind == "cpu" or _hindrance(devices, config):
+            return 1
+        return max(1, int(devices.memory() / 2 // _bytes(model, config.train.batch_size)))
+    if not str(wanted).isdecimal() or int(wanted) < 1:
+        raise InputError(f"fold_batch must be auto or a number of at least 1. Received: {wanted!r}")
+    if int(wanted) > 1 and (hindrance := _hindrance(devices, config)):
+        raise InputError(f"fold_batch {hindrance}. Received: {wanted}")
+    return int(wanted)
+
+
+def even_groups(names: Sequence[str], count: int) -> list[list[str]]:
+    """Split names into as few groups of up to ``count`` as possible, all of nearly one size."""
+    groups = math.ceil(len(names) / count)
+    return [list(part) for part in np.array_split(np.array(names, object), groups)] if groups else []
+
+
+def _check(losses: np.ndarray, epoch: int, fold: str) -> None:
+    bad = np.flatnonzero(~np.isfinite(losses))
+    if bad.size:
+        raise InputError(
+            f"fold {fold!r}: training must keep a finite loss: lower train.learning_rate. "
+            f"Received: {losses[bad[0]]} in epoch {epoch + 1}, step {bad[0] + 1} of {len(losses)}"
+        )
+
+
+def _hindrance(devices: Devices, config: ExperimentConfig) -> str | None:
+    if keras.backend.backend() != "jax":
+        return "above 1 must be used with KERAS_BACKEND=jax"
+    if devices.replicas > 1:
+        return f"above 1 must be used with one device, --device {devices.kind}:1"
+    if config.train.patience:
+        return "above 1 must be used with train.patience=0, since all folds stop at once"
+    if config.model.network == "majority":
+        return "must be 1 for a network that is counted, not trained"
+    return None
+
+
+def _bytes(model: keras.Model, batch_size: int) -> int:
+    """What one fold takes: its variables, their gradients, and the activations of a batch."""
+    variables = sum(math.prod(variable.shape) for variable in [*model.variables, *model.optimizer.variables])
+    layers = (layer for outer in model.layers for layer in getattr(outer, "sublayers", [outer]))
+    shapes = [getattr(layer, "output", None) for layer in model.layers]
+    activations = sum(math.prod(each.shape[1:]) for each in shapes if hasattr(each, "shape"))
+    inner = sum(1 for _ in layers) / len(model.layers)  # a block shows its last output alone
+    return int(4 * (2 * variables + _COPIES * batch_size * activations * inner))

@@ -1,0 +1,93 @@
+"""Four folds in one program end where each of them ends on its own. The program is JAX's, in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from forged import SIZE, forge_clips
+from small import SMALL
+
+from affnet_tf.config import ExperimentConfig, TrainConfig, replace
+from affnet_tf.errors import InputError
+from affnet_tf.evaluation.predictions import read_predictions
+from affnet_tf.models.affectivenet import affectivenet
+from affnet_tf.pipeline.crops import CropConfig
+from affnet_tf.pipeline.prepare import prepare
+from affnet_tf.training.experiment import evaluate
+from affnet_tf.training.fold_batch import even_groups, folds_at_once
+from affnet_tf.training.strategy import choose_devices
+
+# Dropout, averaged weights and augmentation take part: each fold has its own random numbers, and they are the same ones.
+NETWORK = replace(SMALL, input_size=28, kernels=(3,), widths=(4,), taps=("after",), dropout=0.3)
+CONFIG = ExperimentConfig(model=NETWORK, train=TrainConfig(epochs=3, batch_size=4, seed=3, learning_rate=1e-2, ema=0.8))
+CODE = """
+import sys
+from test_fold_batch import CONFIG, evaluate
+
+if __name__ == "__main__":
+    for count in ("1", "4", "auto"):
+        evaluate(sys.argv[1], f"{sys.argv[2]}/{count}", CONFIG, fold_batch=count)
+"""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """The same LOSO run of five subjects under JAX, one fold after the other, and up to four at once: three and two."""
+    pytest.importorskip("jax")
+    folder = tmp_path_factory.mktemp("runs")
+    store = prepare(forge_clips(folder / "casme2", subjects=5), folder / "store", CropConfig(SIZE, "none")).store.path
+    tests = Path(__file__).parent
+    path = os.pathsep.join([str(tests), str(tests.parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, store, folder],
+        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_predictions_are_those_of_folds_on_their_own(runs):
+    alone, together, auto = (read_predictions(runs / name / "predictions.csv").rows for name in ("1", "4", "auto"))
+    assert [(row.key, row.fold) for row in alone] == [(row.key, row.fold) for row in together]
+    tables = [np.array([row.probabilities for row in rows]) for rows in (alone, together)]
+    assert np.abs(tables[0] - tables[1]).max() < 1e-4
+    assert tables[0].std(axis=0).min() > 1e-3, "clips must be told apart"
+    assert alone == auto, "on a CPU, auto is one fold after the other"
+
+
+def test_histories_are_those_of_folds_on_their_own(runs):
+    for number in range(1, 6):
+        alone, together = (
+            json.loads((runs / name / "folds" / f"casme2-sub{number:02d}.json").read_text())["history"]
+            for name in ("1", "4")
+        )
+        for name in ("loss", "accuracy"):
+            np.testing.assert_allclose(alone[name], together[name], atol=1e-4)
+    losses = [
+        json.loads((runs / "4" / "folds" / f"casme2-sub{number:02d}.json").read_text())["history"]["loss"]
+        for number in (1, 2)
+    ]
+    assert losses[0] != losses[1]
+
+
+def test_groups_are_even():
+    assert even_groups(list("abcde"), 4) == [["a", "b", "c"], ["d", "e"]]
+    assert even_groups(list("abcd"), 4) == [list("abcd")]
+    assert even_groups([], 4) == []
+
+
+def test_what_cannot_be_batched_is_told(tmp_path):
+    store = prepare(forge_clips(tmp_path / "casme2"), tmp_path / "store", CropConfig(SIZE, "none")).store.path
+    with pytest.raises(InputError, match=r"fold_batch above 1 must be used with KERAS_BACKEND=jax\. Received: 4"):
+        evaluate(store, tmp_path / "run", CONFIG, fold_batch=4)
+    with pytest.raises(InputError, match=r"fold_batch must be auto or a number of at least 1\. Received: 'many'"):
+        evaluate(store, tmp_path / "run", CONFIG, fold_batch="many")
+    assert not (tmp_path / "run").exists()
+    assert folds_at_once("auto", choose_devices("cpu"), affectivenet(NETWORK, 4), CONFIG) == 1

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from affnet_tf.export.signatures import keras_classify, keras_classify_clip
-from affnet_tf.inference.reverify import Vectors
+from affnet_tf.inference.reverify import Vectors, in_window
 from affnet_tf.models.checkpoint import Checkpoint
 
 __all__ = ["make_vectors"]
@@ -17,12 +17,13 @@ _IMAGES, _CLIPS, _FRAMES = 8, 2, 8
 _IMAGE_BYTES, _CLIP_BYTES = 350_000, 600_000
 
 
-def make_vectors(checkpoint: Checkpoint, clips: Sequence[np.ndarray]) -> Vectors:
+def make_vectors(checkpoint: Checkpoint, clips: Sequence[np.ndarray], window: int) -> Vectors:
     """Up to eight motion images and two short clips from those that a bundle is verified with, and Keras' answers.
 
     Args:
         checkpoint: the network, in float32.
         clips: uint8 (T, F, F, 3), T at least 2; at least one.
+        window: number of frames of the file's stream.
     """
     size, side = checkpoint.config.model.input_size, checkpoint.frame_size
     images = _spread(clips, min(_IMAGES, max(1, _IMAGE_BYTES // (size * size * 3))))
@@ -38,6 +39,7 @@ def make_vectors(checkpoint: Checkpoint, clips: Sequence[np.ndarray]) -> Vectors
         np.stack([keras_classify(checkpoint, image.astype(np.float32) / 255) for image in images]),
         short,
         np.stack([keras_classify_clip(checkpoint, clip)[0] for clip in short]),
+        np.stack([keras_classify_clip(checkpoint, in_window(clip, window))[0] for clip in short]),
     )
 
 

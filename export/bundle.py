@@ -21,7 +21,7 @@ from affnet_tf.export.origin import Origin
 from affnet_tf.export.picture import draw_graph
 from affnet_tf.export.recipes import RECIPES, Recipe, recipe
 from affnet_tf.export.representative import representative_dataset
-from affnet_tf.export.signatures import in_float32, keras_classify, keras_classify_clip, network_graph
+from affnet_tf.export.signatures import MotionPath, in_float32, keras_classify, keras_classify_clip, network_graph
 from affnet_tf.export.vectors import make_vectors
 from affnet_tf.export.verify import Verification, VerificationError, verify
 from affnet_tf.files import atomic_folder, check_folder, read_json, restore, write_json
@@ -138,7 +138,7 @@ def export(
     origin = origin or Origin()
     picture = draw_graph(checkpoint.config.model, len(checkpoint.labels), checkpoint.config.model.network)
     with atomic_folder(out, replace=force) as temporary, saved(network_graph(checkpoint)) as network:
-        fronts = convert_fronts(checkpoint, window)
+        fronts = convert_fronts(MotionPath.of(checkpoint), window)
         for each in chosen:
             made = _made(checkpoint, each, material, network)
             file = fronts.around(made.network)

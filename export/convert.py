@@ -14,7 +14,7 @@ import tensorflow as tf
 from affnet_tf.errors import InputError
 from affnet_tf.export.recipes import Recipe
 from affnet_tf.export.representative import representative_dataset
-from affnet_tf.export.signatures import Graph, motion_graph, network_graph
+from affnet_tf.export.signatures import Graph, network_graph
 from affnet_tf.models.checkpoint import Checkpoint
 from affnet_tf.silence import silent
 
@@ -22,7 +22,6 @@ __all__ = [
     "Representative",
     "convert_concrete",
     "convert_graph",
-    "convert_motion",
     "convert_network",
     "convert_saved",
     "saved",
@@ -47,11 +46,6 @@ def convert_network(checkpoint: Checkpoint, recipe: Recipe, calibration: np.ndar
     """
     representative = representative_dataset(calibration, checkpoint.config.model.input_size, recipe)
     return convert_graph(network_graph(checkpoint), recipe, representative)
-
-
-def convert_motion(checkpoint: Checkpoint) -> bytes:
-    """The motion graph alone, frames -> motion image, as a float32 TFLite file; the same for every recipe."""
-    return convert_graph(motion_graph(checkpoint))
 
 
 def convert_graph(graph: Graph, recipe: Recipe | None = None, representative: Representative | None = None) -> bytes:

@@ -17,7 +17,7 @@ __all__ = ["TIMING", "latency", "peak_memory"]
 
 TIMING = "median of calls in this process through ai-edge-litert's interpreter, on one and on two threads"
 
-_WARM_UP, _RUNS, _SECONDS = 3, 50, 0.25
+_WARM_UP, _RUNS, _SECONDS = 3, 50, 0.15
 
 # A process of its own, since the memory of this one is full of TensorFlow. The kernel's high-water mark is reset before each
 # signature; what the interpreter had taken before, Python and NumPy, is subtracted.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 from affnet_tf.export.convert import convert_graph
 from affnet_tf.export.join import join
-from affnet_tf.export.signatures import motion_graph, state_graph, update_graph
+from affnet_tf.export.signatures import MotionPath, motion_graph, state_graph, update_graph
 from affnet_tf.inference.runtime import CLASSIFY_CLIP, CLASSIFY_STATE, UPDATE
-from affnet_tf.models.checkpoint import Checkpoint
 
 __all__ = ["WINDOW_LENGTH", "Fronts", "convert_fronts"]
 
@@ -35,7 +35,8 @@ class Fronts:
         return join(network, {CLASSIFY_CLIP: self.motion, CLASSIFY_STATE: self.state}, {UPDATE: self.update})
 
 
-def convert_fronts(checkpoint: Checkpoint, window: int = WINDOW_LENGTH) -> Fronts:
-    """Convert them for a network; ``window`` is the number of frames that a stream keeps, at least 2."""
-    graphs = motion_graph(checkpoint), update_graph(checkpoint, window), state_graph(checkpoint, window)
+@functools.lru_cache(maxsize=4)
+def convert_fronts(path: MotionPath, window: int = WINDOW_LENGTH) -> Fronts:
+    """Convert them; ``window`` is the number of frames that a stream keeps, at least 2."""
+    graphs = motion_graph(path), update_graph(path, window), state_graph(path, window)
     return Fronts(*(convert_graph(graph) for graph in graphs))

@@ -20,6 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from affnet_tf.config import MotionConfig
 from affnet_tf.errors import InputError
 from affnet_tf.imaging.motion import clip_motion_image, normalise, resize_motion
 from affnet_tf.inference.runtime import (
@@ -38,6 +39,7 @@ from affnet_tf.models.networks import build_network
 
 __all__ = [
     "Graph",
+    "MotionPath",
     "in_float32",
     "keras_classify",
     "keras_classify_clip",
@@ -86,25 +88,40 @@ def network_graph(checkpoint: Checkpoint) -> Graph:
     return Graph(classify, (tf.TensorSpec((1, size, size, 3), tf.float32, name=MOTION_IMAGE),), model)
 
 
-def motion_graph(checkpoint: Checkpoint) -> Graph:
+@dataclasses.dataclass(frozen=True)
+class MotionPath:
+    """All that the graphs in front of a network depend on: how motion is pooled, and the sides F of the frames and S of
+    the motion image."""
+
+    settings: MotionConfig
+    frame_size: int
+    input_size: int
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> MotionPath:
+        """That of a network."""
+        return cls(checkpoint.config.motion, checkpoint.frame_size, checkpoint.config.model.input_size)
+
+
+def motion_graph(path: MotionPath) -> Graph:
     """frames uint8 (1, T, F, F, 3) -> motion_image float32 (1, S, S, 3); T is free."""
-    size, settings = checkpoint.config.model.input_size, checkpoint.config.motion
+    size, settings = path.input_size, path.settings
 
     def motion(frames: Any) -> dict[str, Any]:
         return {MOTION_IMAGE: clip_motion_image(frames, settings, size)}
 
-    shape = (1, None, checkpoint.frame_size, checkpoint.frame_size, 3)
+    shape = (1, None, path.frame_size, path.frame_size, 3)
     return Graph(motion, (tf.TensorSpec(shape, tf.uint8, name=FRAMES),), None)
 
 
-def update_graph(checkpoint: Checkpoint, window: int) -> Graph:
+def update_graph(path: MotionPath, window: int) -> Graph:
     """A frame and a state -> the next state; see ``STATE`` in ``inference.runtime`` for its tensors.
 
     With ``linear`` weights the signed motion is carried on, at a cost that does not depend on the window: with S the sum
     over it, D its motion, x the frame that leaves and y the one that enters, S' = S - x + y and D' = D + (T-1)x + (T+1)y -
     2S', in integers, without any rounding. Other weights move with every frame, so there only the frames are kept.
     """
-    side = checkpoint.frame_size
+    side = path.frame_size
     frame = tf.TensorSpec((1, side, side, 3), tf.uint8, name=FRAME)
     kept = tf.TensorSpec((1, window, side, side, 3), tf.uint8, name=WINDOW)
     count = tf.TensorSpec((1,), tf.int32, name=COUNT)
@@ -115,7 +132,7 @@ def update_graph(checkpoint: Checkpoint, window: int) -> Graph:
             COUNT: keras.ops.minimum(count + 1, window),
         }
 
-    if checkpoint.config.motion.weights != "linear":
+    if path.settings.weights != "linear":
         return Graph(enter, (frame, kept, count), None)
 
     def update(frame: Any, kept: Any, count: Any, total: Any, motion: Any) -> dict[str, Any]:
@@ -128,9 +145,9 @@ def update_graph(checkpoint: Checkpoint, window: int) -> Graph:
     return Graph(update, (frame, kept, count, *sums), None)
 
 
-def state_graph(checkpoint: Checkpoint, window: int) -> Graph:
+def state_graph(path: MotionPath, window: int) -> Graph:
     """What ``update_graph`` keeps -> motion_image float32 (1, S, S, 3), scaled as ``motion_graph`` does."""
-    size, settings, side = checkpoint.config.model.input_size, checkpoint.config.motion, checkpoint.frame_size
+    size, settings, side = path.input_size, path.settings, path.frame_size
     if settings.weights != "linear":
 
         def pooled(kept: Any) -> dict[str, Any]:

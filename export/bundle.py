@@ -21,7 +21,7 @@ from affnet_tf.export.origin import Origin
 from affnet_tf.export.picture import draw_graph
 from affnet_tf.export.recipes import RECIPES, Recipe, recipe
 from affnet_tf.export.representative import representative_dataset
-from affnet_tf.export.signatures import MotionPath, in_float32, keras_classify, keras_classify_clip, network_graph
+from affnet_tf.export.signatures import MotionPath, in_float32, keras_classify, keras_motion_images, network_graph
 from affnet_tf.export.vectors import make_vectors
 from affnet_tf.export.verify import Verification, VerificationError, verify
 from affnet_tf.files import atomic_folder, check_folder, read_json, restore, write_json
@@ -188,18 +188,10 @@ def _made(checkpoint: Checkpoint, recipe: Recipe, material: Material, network: s
 
     images, labels = material.images, np.asarray(material.labels)
     tuned = fine_tune(checkpoint, recipe, images, labels)
-    held_out = None if material.clip_labels is None else material.clips
-    facts = {
-        **tuned.facts,
-        "training": _before_after(checkpoint, tuned.checkpoint, images, labels),
-        "held_out": held_out
-        and _before_after(
-            checkpoint,
-            tuned.checkpoint,
-            np.stack([keras_classify_clip(checkpoint, clip)[1] for clip in held_out]),
-            np.asarray(material.clip_labels),
-        ),
-    }
+    facts = {**tuned.facts, "training": _before_after(checkpoint, tuned.checkpoint, images, labels), "held_out": None}
+    if material.clip_labels is not None:
+        held_out = keras_motion_images(checkpoint, material.clips)
+        facts["held_out"] = _before_after(checkpoint, tuned.checkpoint, held_out, np.asarray(material.clip_labels))
     if recipe.fine_tuning.method == "quantise":
         return _Made(fine_tuned_file(tuned, recipe, representative), tuned.checkpoint, facts)
     return _Made(convert_graph(network_graph(tuned.checkpoint), recipe, representative), tuned.checkpoint, facts)
@@ -207,8 +199,7 @@ def _made(checkpoint: Checkpoint, recipe: Recipe, material: Material, network: s
 
 def _before_after(before: Checkpoint, after: Checkpoint, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     def accuracy(checkpoint: Checkpoint) -> float:
-        answers = [keras_classify(checkpoint, image).argmax() for image in images]
-        return float(np.mean(np.asarray(answers) == labels))
+        return float(np.mean(keras_classify(checkpoint, images).argmax(axis=-1) == labels))
 
     return {"before": accuracy(before), "after": accuracy(after)}
 

@@ -13,7 +13,7 @@ file of them.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -42,12 +42,16 @@ __all__ = [
     "MotionPath",
     "in_float32",
     "keras_classify",
-    "keras_classify_clip",
+    "keras_motion_images",
     "motion_graph",
     "network_graph",
     "state_graph",
     "update_graph",
 ]
+
+
+# Images that Keras is asked at a time.
+_BATCH = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,17 +166,19 @@ def state_graph(path: MotionPath, window: int) -> Graph:
     return Graph(scaled, (tf.TensorSpec((1, side, side, 3), tf.int32, name=SIGNED_MOTION),), None)
 
 
-def keras_classify(checkpoint: Checkpoint, motion_image: np.ndarray) -> np.ndarray:
-    """What Keras answers to ``classify``: (S, S, 3) -> float32 (classes,)."""
-    logits = checkpoint.model(motion_image[None].astype(np.float32), training=False)
-    return keras.ops.convert_to_numpy(keras.ops.softmax(logits))[0]
+def keras_classify(checkpoint: Checkpoint, images: np.ndarray) -> np.ndarray:
+    """What Keras answers to ``classify``: (N, S, S, 3) -> float32 (N, classes)."""
+    parts = []
+    for start in range(0, len(images), _BATCH):
+        logits = checkpoint.model(np.asarray(images[start : start + _BATCH], np.float32), training=False)
+        parts.append(keras.ops.convert_to_numpy(keras.ops.softmax(logits)))
+    return np.concatenate(parts)
 
 
-def keras_classify_clip(checkpoint: Checkpoint, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What Keras answers to ``classify_clip``: (T, F, F, 3) uint8 -> float32 (classes,), and the motion image."""
+def keras_motion_images(checkpoint: Checkpoint, clips: Iterable[np.ndarray]) -> np.ndarray:
+    """What Keras sees of clips in ``classify_clip``: (T, F, F, 3) uint8 each -> float32 (N, S, S, 3)."""
     config = checkpoint.config
-    image = clip_motion_image(frames[None], config.motion, config.model.input_size)[0]
-    return keras_classify(checkpoint, image), image
+    return np.stack([clip_motion_image(clip[None], config.motion, config.model.input_size)[0] for clip in clips])
 
 
 def in_float32(checkpoint: Checkpoint) -> Checkpoint:

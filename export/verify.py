@@ -16,7 +16,7 @@ from affnet_tf.evaluation import confusion
 from affnet_tf.export.cost import TIMING, latency, peak_memory
 from affnet_tf.export.graph import Operators, delegated, operators
 from affnet_tf.export.recipes import Recipe
-from affnet_tf.export.signatures import keras_classify, keras_classify_clip
+from affnet_tf.export.signatures import keras_classify, keras_motion_images
 from affnet_tf.inference.reverify import in_window, stream
 from affnet_tf.inference.runtime import (
     CLASSIFY,
@@ -177,27 +177,21 @@ def verify(
 def _checks(
     model: TFLiteModel, checkpoint: Checkpoint, clips: Sequence[np.ndarray], truth: Sequence[int] | None
 ) -> dict[str, SignatureCheck]:
-    expected = [keras_classify_clip(checkpoint, clip) for clip in clips]
-    images = [image for _, image in expected]
+    images = keras_motion_images(checkpoint, clips)
+    expected = keras_classify(checkpoint, images)
     streamed = [in_window(clip, model.window) for clip in clips[:_STREAMED]]
     pairs = {
-        CLASSIFY: (
-            [keras_classify(checkpoint, image) for image in images],
-            [model.classify(image) for image in images],
-        ),
-        CLASSIFY_CLIP: ([each for each, _ in expected], [model.classify_clip(clip)[0] for clip in clips]),
+        CLASSIFY: (expected, [model.classify(image) for image in images]),
+        CLASSIFY_CLIP: (expected, [model.classify_clip(clip)[0] for clip in clips]),
         CLASSIFY_STATE: (
-            [keras_classify_clip(checkpoint, clip)[0] for clip in streamed],
+            keras_classify(checkpoint, keras_motion_images(checkpoint, streamed)),
             [stream(model, clip) for clip in streamed],
         ),
     }
     frames = {CLASSIFY: None, CLASSIFY_CLIP: len(clips[0]), CLASSIFY_STATE: model.window}
     # A clip that is cut to the window need not show what the whole one does.
     truths = {CLASSIFY: truth, CLASSIFY_CLIP: truth, CLASSIFY_STATE: None}
-    return {
-        name: _check(np.stack(keras), np.stack(ours), truths[name], frames[name])
-        for name, (keras, ours) in pairs.items()
-    }
+    return {name: _check(keras, np.stack(ours), truths[name], frames[name]) for name, (keras, ours) in pairs.items()}
 
 
 def _costs(

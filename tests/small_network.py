@@ -14,6 +14,7 @@ import numpy as np
 
 from affnet_tf.config import ExperimentConfig, ModelConfig, MotionConfig
 from affnet_tf.export.bundle import export
+from affnet_tf.export.signatures import keras_motion_images
 from affnet_tf.models.affectivenet import affectivenet
 from affnet_tf.models.checkpoint import Checkpoint
 
@@ -51,10 +52,16 @@ def exported_bundle(names: tuple[str, ...] = ("float32", "full_int8")) -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     truth = [seed % 3 for seed in range(51)]
     holdout = [clip((2, 9, 40)[seed % 3], 40, seed) for seed in range(51)]
-    pictures = images(64, 32, seed=3)
+    network = checkpoint(40)
     return export(
-        checkpoint(40), folder / "bundle", names, pictures, holdout, holdout_labels=truth, window=WINDOW
+        network, folder / "bundle", names, calibration(network), holdout, holdout_labels=truth, window=WINDOW
     ).folder
+
+
+def calibration(network: Checkpoint) -> np.ndarray:
+    """64 motion images to calibrate on: ``images``, and what the network sees of clips like those that verify."""
+    clips = [clip((2, 9, 40)[seed % 3], network.frame_size, seed) for seed in range(60, 92)]
+    return np.concatenate([images(32, 32, seed=3), keras_motion_images(network, clips)])
 
 
 def images(count: int, size: int, seed: int = 0) -> np.ndarray:

@@ -16,7 +16,7 @@ from affnet_tf.export import bundle, recipes
 from affnet_tf.inference.runtime import TFLiteModel
 
 NAMES = tuple(each.name for each in recipes.RECIPES if each.fine_tuning is not None)
-IMAGES, TRUTH = small.images(48, 32, seed=3), [i % 3 for i in range(48)]
+TRUTH = [*(i % 3 for i in range(32)), *(seed % 3 for seed in range(60, 92))]
 HOLDOUT = [small.clip((2, 9)[seed % 2], 32, seed) for seed in range(24)]
 
 
@@ -27,13 +27,18 @@ def network():
 
 
 @pytest.fixture(scope="module")
-def exported(network, tmp_path_factory):
+def images(network):
+    return small.calibration(network)
+
+
+@pytest.fixture(scope="module")
+def exported(network, images, tmp_path_factory):
     out = tmp_path_factory.mktemp("tuned") / "bundle"
     return bundle.export(
         network,
         out,
         NAMES,
-        IMAGES,
+        images,
         HOLDOUT,
         calibration_labels=TRUTH,
         holdout_labels=[seed % 3 for seed in range(24)],
@@ -54,15 +59,15 @@ def test_fine_tuned_recipes_keep_their_bounds(exported):
         assert TFLiteModel(made.model).signatures["classify"].inputs["motion_image"].dtype == "int8"
 
 
-def test_accuracy_before_and_after_is_recorded(exported, network):
-    images = keras.ops.convert_to_numpy(network.model(IMAGES)).argmax(-1)
-    before = float(np.mean(images == np.array(TRUTH)))
+def test_accuracy_before_and_after_is_recorded(exported, network, images):
+    said = keras.ops.convert_to_numpy(network.model(images)).argmax(-1)
+    before = float(np.mean(said == np.array(TRUTH)))
     for made in exported.recipes.values():
         facts = json.loads((made.folder / "verify.json").read_text())["fine_tuning"]
         assert facts["training"]["before"] == pytest.approx(before)
         assert facts["held_out"]["after"] == made.verification["signatures"]["classify"]["keras_accuracy"]
         assert facts["training"]["after"] >= 0.8
-        assert (facts["images"], facts["steps"]) == (48, 3 * len(facts["losses"]))
+        assert (facts["images"], facts["steps"]) == (64, 4 * len(facts["losses"]))
         assert np.isfinite(facts["losses"]).all()
         tuning = made.recipe["recipe"]["fine_tuning"]
         assert tuning["epochs"] == len(facts["losses"])
@@ -109,13 +114,13 @@ def test_the_network_itself_is_left_as_it_was(exported, network):
     assert "TF_USE_LEGACY_KERAS" not in os.environ
 
 
-def test_a_network_that_keras_2_cannot_build(network):
+def test_a_network_that_keras_2_cannot_build(network, images):
     from affnet_tf.config import ExperimentConfig, ModelConfig
     from affnet_tf.export.qat import fine_tune
 
     config = ExperimentConfig(model=ModelConfig(network="mobilenetv3small", input_size=32))
     with pytest.raises(InputError, match=r"a network that Keras 2 can build\. Received: 'mobilenetv3small'"):
-        fine_tune(dataclasses.replace(network, config=config), recipes.recipe("qat_int8"), IMAGES, np.array(TRUTH))
+        fine_tune(dataclasses.replace(network, config=config), recipes.recipe("qat_int8"), images, np.array(TRUTH))
 
 
 def test_without_the_toolkit_the_error_says_what_to_install():

@@ -350,7 +350,8 @@ def test_vectors_stay_small(made, size, frames):
     checkpoint = load_checkpoint(made / "run" / "model")
     rng = np.random.default_rng(0)
     object.__setattr__(checkpoint, "frame_size", size)
-    vectors = make_vectors(checkpoint, [rng.integers(0, 256, (9, size, size, 3), dtype=np.uint8) for _ in range(3)])
+    clips = [rng.integers(0, 256, (9, size, size, 3), dtype=np.uint8) for _ in range(3)]
+    vectors = make_vectors(checkpoint, clips, window=15)
     assert vectors.clips.shape == (2, frames, size, size, 3)
     assert sum(field.nbytes for field in vars(vectors).values()) < 1_000_000
 
@@ -393,6 +394,8 @@ def test_a_bundle_that_was_changed_is_refused(made, tmp_path, fails):
     assert "recipe 'float32', signature 'classify': max |delta p| must be at most 1e-05. Received: 0.001" in line
     line = broken(lambda folder: other_answers(folder, clip_probabilities=right.clip_probabilities[:, ::-1]))
     assert "signature 'classify_clip'" in line
+    line = broken(lambda folder: other_answers(folder, window_probabilities=right.window_probabilities[:, ::-1]))
+    assert "signature 'classify_state'" in line
     line = broken(
         lambda folder: other_answers(folder, image_probabilities=np.full_like(right.image_probabilities, np.nan))
     )

@@ -8,21 +8,29 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
+from affnet_tf.config import check
 from affnet_tf.errors import InputError
-from affnet_tf.export.convert import convert_motion, convert_network
-from affnet_tf.export.join import join
+from affnet_tf.export.card import model_card
+from affnet_tf.export.convert import convert_graph, convert_saved, saved
+from affnet_tf.export.fronts import WINDOW_LENGTH, convert_fronts
+from affnet_tf.export.material import Material, gather
+from affnet_tf.export.metadata import describe_file, labels_text, with_metadata
+from affnet_tf.export.origin import Origin
+from affnet_tf.export.picture import draw_graph
 from affnet_tf.export.recipes import RECIPES, Recipe, recipe
-from affnet_tf.export.representative import calibration_notes, made_clips
-from affnet_tf.export.signatures import in_float32
+from affnet_tf.export.representative import representative_dataset
+from affnet_tf.export.signatures import MotionPath, in_float32, keras_classify, keras_motion_images, network_graph
 from affnet_tf.export.vectors import make_vectors
 from affnet_tf.export.verify import Verification, VerificationError, verify
 from affnet_tf.files import atomic_folder, check_folder, read_json, restore, write_json
 from affnet_tf.inference.reverify import Vectors, compare, file_sums, verify_bundle
 from affnet_tf.inference.runtime import (
+    CARD_FILE,
+    GRAPH_FILE,
     LABELS_FILE,
+    METADATA_FILE,
     MODEL_FILE,
     RECIPE_FILE,
     SUMS_FILE,
@@ -34,9 +42,6 @@ from affnet_tf.inference.runtime import (
 from affnet_tf.models.checkpoint import Checkpoint, versions
 
 __all__ = ["Bundle", "Exported", "check_replaceable", "export", "read_bundle"]
-
-# Made-up clips, where no others are given.
-_MADE_UP = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +67,15 @@ class Exported:
 
 
 @dataclasses.dataclass(frozen=True)
+class _Made:
+    """A network's file, the checkpoint that it is compared with, and what fine-tuning reached, if there was any."""
+
+    network: bytes
+    checkpoint: Checkpoint
+    facts: dict[str, Any] | None
+
+
+@dataclasses.dataclass(frozen=True)
 class Bundle:
     """A bundle on disk: what was exported, by the name of the recipe, and what the reader should know of it."""
 
@@ -81,7 +95,11 @@ def export(
     calibration: np.ndarray | None = None,
     holdout: Sequence[np.ndarray] | None = None,
     *,
+    calibration_labels: Sequence[int] | None = None,
+    holdout_labels: Sequence[int] | None = None,
     data: str = "held-out clips",
+    origin: Origin | None = None,
+    window: int = WINDOW_LENGTH,
     force: bool = False,
 ) -> Bundle:
     """Convert a network by each recipe, verify every file, and write the bundle: all of it, or nothing.
@@ -90,35 +108,53 @@ def export(
         checkpoint: the network.
         out: folder to make.
         recipes: names of recipes, at least one.
-        calibration: float (N, S, S, 3) in [0, 1], motion images of *training* subjects, for recipes that need them.
+        calibration: float (N, S, S, 3) in [0, 1], motion images of *training* subjects, for recipes that calibrate or
+            fine-tune.
         holdout: clips to verify with, uint8 (T, F, F, 3) each, cropped, of subjects that neither trained nor calibrated.
             None: every third calibration image is left out and verifies, as a clip that fades into it; or, if there are
             fewer than three, random patterns do. ``verify.json`` says which.
+        calibration_labels: label indices of ``calibration``, for recipes that fine-tune.
+        holdout_labels: label indices of ``holdout``, if they are known: then ``verify.json`` has accuracies.
         data: what ``holdout`` is, for ``verify.json``.
+        origin: where the network comes from, for the model card and the metadata.
+        window: number of frames that the streaming signatures look back, at least 2.
         force: replace a bundle that is there already.
 
     Raises:
-        InputError: an unknown recipe, no or wrong calibration images, clips of another size, or a folder that exists.
+        InputError: an unknown recipe; no, wrong or unlabelled calibration images; clips of another size; or a folder that
+            exists.
         VerificationError: a file does not keep its recipe's bounds. Nothing is left behind.
     """
     chosen = [recipe(name) for name in dict.fromkeys(recipes)]
     if not chosen:
         raise InputError(f"an export must name a recipe: {', '.join(each.name for each in RECIPES)}. Received: none")
+    check(window >= 2, "window", "be at least 2", window)
     out = Path(out)
     check_replaceable(out, force)
     checkpoint = in_float32(checkpoint)
-    calibration, clips, made_up = _clips(checkpoint, calibration, holdout)
-    vectors = make_vectors(checkpoint, clips)
-    with atomic_folder(out, replace=force) as temporary:
-        motion = convert_motion(checkpoint)
+    material = gather(checkpoint, calibration, holdout, calibration_labels, holdout_labels, data)
+    for each in chosen:  # all that may be lacking is named before anything is converted
+        material.check(each, checkpoint)
+    origin = origin or Origin()
+    picture = draw_graph(checkpoint.config.model, len(checkpoint.labels), checkpoint.config.model.network)
+    with atomic_folder(out, replace=force) as temporary, saved(network_graph(checkpoint)) as network:
+        fronts = convert_fronts(MotionPath.of(checkpoint), window)
         for each in chosen:
-            file = join(convert_network(checkpoint, each, calibration), motion)
-            verification = verify(file, checkpoint, each, clips, made_up or data)
+            made = _made(checkpoint, each, material, network)
+            file = fronts.around(made.network)
+            metadata = describe_file(file, checkpoint, each, origin)
+            file = with_metadata(file, metadata, checkpoint.labels)
+            verification = verify(file, made.checkpoint, each, material.clips, material.data, material.clip_labels)
             if not verification.passed:
                 raise VerificationError(
                     f"recipe {each.name!r} must answer as Keras does. Received: {_joined(verification)}"
                 )
-            _write(temporary / each.name, file, checkpoint, each, verification, calibration, vectors)
+            vectors = make_vectors(made.checkpoint, material.clips, window)
+            notes = (*material.notes(each), *_stream_notes(checkpoint))
+            _write(temporary / each.name, file, checkpoint, each, metadata, notes, material, vectors)
+            _write_verified(temporary / each.name, each, metadata, origin, verification, made.facts, notes, vectors)
+            (temporary / each.name / GRAPH_FILE).write_bytes(picture)
+            _write_sums(temporary / each.name)
         verify_bundle(temporary)
     return read_bundle(out)
 
@@ -143,18 +179,45 @@ def _read(folder: Path) -> Exported:
     return Exported(folder, document, tuple(document["labels"]), verification)
 
 
+def _made(checkpoint: Checkpoint, recipe: Recipe, material: Material, network: str) -> _Made:
+    """Fine-tune, if the recipe says so, and convert."""
+    representative = representative_dataset(material.images, checkpoint.config.model.input_size, recipe)
+    if recipe.fine_tuning is None:
+        return _Made(convert_saved(network, recipe, representative), checkpoint, None)
+    from affnet_tf.export.qat import fine_tune, fine_tuned_file
+
+    images, labels = material.images, np.asarray(material.labels)
+    tuned = fine_tune(checkpoint, recipe, images, labels)
+    facts = {**tuned.facts, "training": _before_after(checkpoint, tuned.checkpoint, images, labels), "held_out": None}
+    if material.clip_labels is not None:
+        held_out = keras_motion_images(checkpoint, material.clips)
+        facts["held_out"] = _before_after(checkpoint, tuned.checkpoint, held_out, np.asarray(material.clip_labels))
+    if recipe.fine_tuning.method == "quantise":
+        return _Made(fine_tuned_file(tuned, recipe, representative), tuned.checkpoint, facts)
+    return _Made(convert_graph(network_graph(tuned.checkpoint), recipe, representative), tuned.checkpoint, facts)
+
+
+def _before_after(before: Checkpoint, after: Checkpoint, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    def accuracy(checkpoint: Checkpoint) -> float:
+        return float(np.mean(keras_classify(checkpoint, images).argmax(axis=-1) == labels))
+
+    return {"before": accuracy(before), "after": accuracy(after)}
+
+
 def _write(
     folder: Path,
     file: bytes,
     checkpoint: Checkpoint,
     chosen: Recipe,
-    verification: Verification,
-    calibration: np.ndarray | None,
+    metadata: dict[str, Any],
+    notes: tuple[str, ...],
+    material: Material,
     vectors: Vectors,
 ) -> None:
     folder.mkdir()
     (folder / MODEL_FILE).write_bytes(file)
-    (folder / LABELS_FILE).write_text("".join(f"{label}\n" for label in checkpoint.labels), encoding="utf-8")
+    (folder / LABELS_FILE).write_text(labels_text(checkpoint.labels), encoding="utf-8")
+    write_json(folder / METADATA_FILE, metadata)
     write_json(
         folder / RECIPE_FILE,
         {
@@ -164,40 +227,44 @@ def _write(
             "motion": dataclasses.asdict(checkpoint.config.motion),
             "frame_size": checkpoint.frame_size,
             "input_size": checkpoint.config.model.input_size,
-            "calibration_images": len(calibration) if chosen.needs_calibration else 0,
-            "notes": list(calibration_notes(calibration, chosen)),
+            "calibration_images": len(material.images) if chosen.needs_calibration else 0,
+            "notes": list(notes),
             "versions": versions(),
         },
     )
     vectors.save(folder / VECTORS_FILE)
+
+
+def _write_verified(
+    folder: Path,
+    chosen: Recipe,
+    metadata: dict[str, Any],
+    origin: Origin,
+    verification: Verification,
+    facts: dict[str, Any] | None,
+    notes: tuple[str, ...],
+    vectors: Vectors,
+) -> None:
     again = {name: dataclasses.asdict(worst) for name, worst in compare(TFLiteModel(folder), vectors).items()}
     bounds = {name: getattr(chosen, name) for name in ("max_delta", "min_agreement")}
-    write_json(folder / VERIFY_FILE, {**verification.to_json(), "bounds": bounds, "vectors": again})
+    document = {**verification.to_json(), "bounds": bounds, "fine_tuning": facts, "vectors": again}
+    write_json(folder / VERIFY_FILE, document)
+    (folder / CARD_FILE).write_text(model_card(chosen, metadata, origin, document, notes), encoding="utf-8")
+
+
+def _write_sums(folder: Path) -> None:
     sums = "".join(f"{digest}  {name}\n" for name, digest in file_sums(folder).items())
     (folder / SUMS_FILE).write_text(sums, encoding="utf-8")
 
 
-def _clips(
-    checkpoint: Checkpoint, calibration: np.ndarray | None, holdout: Sequence[np.ndarray] | None
-) -> tuple[np.ndarray | None, Sequence[np.ndarray], str | None]:
-    """The images to calibrate with, the clips to verify with, and what these are if they were not given."""
-    size = checkpoint.frame_size
-    if holdout is not None and len(holdout):
-        for clip in holdout:
-            if clip.dtype != np.uint8 or clip.ndim != 4 or clip.shape[1:] != (size, size, 3) or len(clip) < 2:
-                raise InputError(
-                    f"a held-out clip must be uint8 of shape (T, {size}, {size}, 3), T at least 2. "
-                    f"Received: {clip.dtype} of shape {clip.shape}"
-                )
-        return calibration, holdout, None
-    if calibration is not None and len(calibration) >= 3:
-        left_out = calibration[2::3]
-        kept = np.delete(calibration, np.s_[2::3], axis=0)
-        return kept, made_clips(left_out, size), f"clips made from {len(left_out)} images left out of the calibration"
-    side = checkpoint.config.model.input_size
-    coarse = np.random.default_rng(0).random((_MADE_UP, 8, 8, 3))
-    patterns = np.stack([cv2.resize(each, (side, side), interpolation=cv2.INTER_LINEAR) for each in coarse])
-    return calibration, made_clips(patterns, size), "clips made from random patterns"
+def _stream_notes(checkpoint: Checkpoint) -> tuple[str, ...]:
+    weights = checkpoint.config.motion.weights
+    if weights == "linear":
+        return ()
+    return (
+        f"with {weights!r} weights classify_state pools the whole window anew; 'linear' ones are carried on from frame to "
+        "frame",
+    )
 
 
 def check_replaceable(out: str | os.PathLike, force: bool) -> None:

@@ -1,9 +1,9 @@
-"""Two TFLite files into one: the network behind ``classify``, and the motion graph in front of it for ``classify_clip``.
+"""Several TFLite files into one: the network behind ``classify``, and in front of it what makes a motion image.
 
-Why the two are converted apart and joined here, and not converted as one model with two signatures: full-integer conversion
+Why they are converted apart and joined here, and not converted as one model with several signatures: full-integer conversion
 quantises the motion graph too, and a weighted sum of frames in 8 bits is coarse (on an edge network and 30 frames of noise a
 probability moved by 0.05; joined, by 0.003). Quantisers that go operator by operator can leave the motion alone, but
-calibrate the network twice, once for each signature, so that the two disagree. Joined, both signatures run the same
+calibrate the network twice, once for each signature, so that the two disagree. Joined, all signatures run the same
 network, number for number, whatever recipe made it; its weights lie in the file once; and the motion graph stays float32
 with any number of frames.
 """
@@ -11,67 +11,92 @@ with any number of frames.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
-from affnet_tf.inference.runtime import CLASSIFY, CLASSIFY_CLIP, FRAMES, MOTION_IMAGE, PROBABILITIES
+from affnet_tf.inference.runtime import CLASSIFY, MOTION_IMAGE, PROBABILITIES
 
-__all__ = ["join"]
+__all__ = ["join", "read_file", "write_file"]
 
 _FILE_IDENTIFIER = b"TFL3"
 _RUNTIME = b"min_runtime_version"
 
 
-def join(network: bytes, motion: bytes) -> bytes:
-    """One TFLite file with the signatures ``classify`` and ``classify_clip``.
+def join(network: bytes, fronts: Mapping[str, bytes], others: Mapping[str, bytes] | None = None) -> bytes:
+    """One TFLite file with ``classify``, with a signature for each graph in front of it, and with graphs of their own.
 
     Args:
         network: a file with one signature, motion image -> probabilities; float32, or any integer type in and out.
-        motion: a float32 file with one signature, frames -> motion image.
+        fronts: by the name of the signature they will have, files with one signature that gives a motion image, float32.
+        others: files with one signature each, by the name it will have: carried over as they are.
 
     Returns:
-        The file. ``classify`` is ``network`` as it was. ``classify_clip`` takes frames and gives the probabilities and the
-        motion image, both float32: what the network takes and gives is quantised and dequantised within the graph.
+        The file. ``classify`` is ``network`` as it was. A signature with a front takes what the front takes, and gives the
+        probabilities and the motion image, both float32: what the network takes and gives is quantised and dequantised
+        within the graph.
     """
-    model, prefix = _read(network), _read(motion)
+    model = read_file(network)
     graph = model.subgraphs[0]
-    graph.name = CLASSIFY.encode()
     _shorten_names(graph)
-    clip = _append(model, prefix)
-    motion_image = clip.outputs[0]
-    offset = len(clip.tensors)
-    clip.tensors += [copy.copy(tensor) for tensor in graph.tensors]
+    # Before anything is appended: the copies of the network's graph must not hold what the fronts bring.
+    subgraphs = {CLASSIFY: (graph, {MOTION_IMAGE: graph.inputs[0]}, {PROBABILITIES: graph.outputs[0]})}
+    for name, file in fronts.items():
+        subgraphs[name] = _behind(model, graph, read_file(file))
+    for name, file in (others or {}).items():
+        other = read_file(file)
+        taken, given = _names(other)
+        subgraphs[name] = (_append(model, other), taken, given)
+    for name, (each, _, _) in subgraphs.items():
+        each.name = name.encode()
+    model.subgraphs = [each for each, _, _ in subgraphs.values()]
+    model.signatureDefs = [
+        _signature(place, name, taken, given) for place, (name, (_, taken, given)) in enumerate(subgraphs.items())
+    ]
+    return write_file(model)
+
+
+def _behind(model: Any, graph: Any, front: Any) -> tuple[Any, dict[str, int], dict[str, int]]:
+    """A graph of ``model`` behind a front: the new graph, and the tensors of what it takes and gives, by name."""
+    taken, given = _names(front)
+    made = _append(model, front)
+    motion_image = given[MOTION_IMAGE]
+    offset = len(made.tensors)
+    made.tensors += [copy.copy(tensor) for tensor in graph.tensors]
+    for tensor in made.tensors[offset:]:
+        # The names are for whoever looks at the file, and ``classify`` has them.
+        tensor.name = None
     network_input = offset + graph.inputs[0]
     probabilities = offset + graph.outputs[0]
     operators = [_shifted(operator, offset) for operator in graph.operators]
-    if _is_float(clip.tensors[network_input]):
+    if _is_float(made.tensors[network_input]):
         for operator in operators:
             operator.inputs = [motion_image if index == network_input else index for index in operator.inputs]
     else:
-        clip.operators.append(_operator(model, schema.BuiltinOperator.QUANTIZE, motion_image, network_input))
-    clip.operators += operators
-    if not _is_float(clip.tensors[probabilities]):
-        clip.tensors.append(_float_copy(clip.tensors[probabilities], PROBABILITIES))
-        clip.operators.append(_operator(model, schema.BuiltinOperator.DEQUANTIZE, probabilities, len(clip.tensors) - 1))
-        probabilities = len(clip.tensors) - 1
-    clip.outputs = [probabilities, motion_image]
-    clip.name = CLASSIFY_CLIP.encode()
-    model.subgraphs = [graph, clip]
-    model.signatureDefs = [
-        _signature(0, CLASSIFY, {MOTION_IMAGE: graph.inputs[0]}, {PROBABILITIES: graph.outputs[0]}),
-        _signature(
-            1, CLASSIFY_CLIP, {FRAMES: clip.inputs[0]}, {PROBABILITIES: probabilities, MOTION_IMAGE: motion_image}
-        ),
-    ]
-    _keep_newer_runtime(model, prefix)
-    return _write(model)
+        made.operators.append(_operator(model, schema.BuiltinOperator.QUANTIZE, motion_image, network_input))
+    made.operators += operators
+    if not _is_float(made.tensors[probabilities]):
+        made.tensors.append(_float_copy(made.tensors[probabilities], PROBABILITIES))
+        made.operators.append(_operator(model, schema.BuiltinOperator.DEQUANTIZE, probabilities, len(made.tensors) - 1))
+        probabilities = len(made.tensors) - 1
+    made.outputs = [probabilities, motion_image]
+    return made, taken, {PROBABILITIES: probabilities, MOTION_IMAGE: motion_image}
+
+
+def _names(model: Any) -> tuple[dict[str, int], dict[str, int]]:
+    """The tensors that the one signature of a file takes and gives, by name."""
+    signature = model.signatureDefs[0]
+    return tuple(
+        {entry.name.decode(): entry.tensorIndex for entry in side} for side in (signature.inputs, signature.outputs)
+    )
 
 
 def _append(model: Any, other: Any) -> Any:
     """The first graph of ``other``, with its buffers and operator codes carried over into ``model``."""
     graph = other.subgraphs[0]
+    _keep_newer_runtime(model, other)
     _shorten_names(graph)
     offset = len(model.buffers)
     used = sorted({tensor.buffer for tensor in graph.tensors})
@@ -160,11 +185,13 @@ def _version(buffer: Any) -> tuple[int, ...]:
     return tuple(int(part) for part in bytes(buffer.data).rstrip(b"\0").split(b".") if part.isdigit())
 
 
-def _read(file: bytes) -> Any:
+def read_file(file: bytes) -> Any:
+    """A TFLite file as the objects of its schema."""
     return schema.ModelT.InitFromPackedBuf(bytearray(file), 0)
 
 
-def _write(model: Any) -> bytes:
+def write_file(model: Any) -> bytes:
+    """The file of what ``read_file`` gave."""
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(model.Pack(builder), file_identifier=_FILE_IDENTIFIER)
     return bytes(builder.Output())

@@ -7,7 +7,34 @@ from typing import Any
 
 from affnet_tf.errors import unknown
 
-__all__ = ["RECIPES", "Recipe", "recipe"]
+__all__ = ["RECIPES", "FineTuning", "Recipe", "recipe"]
+
+
+@dataclasses.dataclass(frozen=True)
+class FineTuning:
+    """How a recipe goes on training the network before it converts it, on motion images of training subjects.
+
+    Attributes:
+        method: ``quantise`` (weights and activations rounded as the file will round them, while gradients pass), ``prune``
+            (the smallest weights of each layer are set to 0) or ``cluster`` (each layer keeps a few distinct weights).
+        epochs: passes over the training images; few, for the network is trained already.
+        batch_size: images in a batch.
+        learning_rate: of Adam, constant; far below that of training.
+        seed: of the order of the images.
+        sparsity: of pruning, the share of zeros in the kernels at the end; reached after two thirds of the steps.
+        frequency: of pruning, steps between two rounds of it. The toolkit's own default of 100 would prune nothing in a
+            fit as short as this one.
+        clusters: of clustering, distinct values of each kernel.
+    """
+
+    method: str
+    epochs: int = 6
+    batch_size: int = 16
+    learning_rate: float = 2e-4
+    seed: int = 0
+    sparsity: float = 0.0
+    frequency: int = 1
+    clusters: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,14 +44,17 @@ class Recipe:
     Attributes:
         name: as on the command line.
         summary: what it does, in one line.
-        weights: how weights are stored: ``float32`` or ``int8``.
-        activations: what the network computes in: ``float32`` or ``int8``.
+        weights: how weights are stored: ``float32``, ``float16``, ``int8`` or ``int4`` (depthwise kernels stay ``int8``).
+        activations: what the network computes in: ``float32``, ``dynamic`` (8 bits whose range is found anew for each
+            image, inside an operator), ``int8`` or ``int16``.
         interface: type of what ``classify`` takes and gives: ``float32`` or ``int8``.
+        fine_tuning: what is trained before converting; None: nothing.
         max_delta: bound of |probability - Keras' probability|, over classes, images and both signatures.
         min_agreement: bound of the share of images with the same label as Keras gives.
 
     The bounds are part of the recipe, stated before anything is measured: an export that breaks one fails, and ``affnet
-    verify`` holds the file to the same ones wherever it goes.
+    verify`` holds the file to the same ones wherever it goes. After fine-tuning, Keras is the fine-tuned network: the bounds
+    are about the conversion, and what fine-tuning did to the network is told by its accuracy before and after.
     """
 
     name: str
@@ -34,16 +64,31 @@ class Recipe:
     weights: str = "float32"
     activations: str = "float32"
     interface: str = "float32"
+    fine_tuning: FineTuning | None = None
+
+    @property
+    def integer(self) -> bool:
+        """Whether every convolution and dense layer must compute in integers throughout."""
+        return self.activations in ("int8", "int16")
 
     @property
     def needs_calibration(self) -> bool:
         """Whether the ranges of the activations must be measured on motion images of training subjects."""
-        return self.activations != "float32"
+        return self.integer
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether motion images of training subjects are needed with their labels."""
+        return self.fine_tuning is not None
 
     def to_json(self) -> dict[str, Any]:
         """All fields, JSON-ready."""
         return {**dataclasses.asdict(self), "needs_calibration": self.needs_calibration}
 
+
+# Of every recipe with 8-bit activations, the worst of all clips: trained networks stay below a quarter of it, while a wrong
+# scale or a lost layer breaks it. What it means for an app: a lead of more than 0.4 over the second class is safe.
+_INT8 = {"weights": "int8", "activations": "int8", "interface": "int8", "max_delta": 0.2, "min_agreement": 0.98}
 
 RECIPES: tuple[Recipe, ...] = (
     Recipe(
@@ -53,15 +98,61 @@ RECIPES: tuple[Recipe, ...] = (
         min_agreement=1.0,
     ),
     Recipe(
+        name="float16",
+        summary="weights stored in 16-bit floating point, computed in 32-bit; half the size, for GPUs",
+        weights="float16",
+        max_delta=1e-3,
+        min_agreement=0.99,
+    ),
+    Recipe(
+        name="dynamic_int8",
+        summary="8-bit weights; activations become 8-bit inside each operator; needs no calibration",
+        weights="int8",
+        activations="dynamic",
+        # Half of what 8 bits throughout may cost.
+        max_delta=0.1,
+        min_agreement=0.99,
+    ),
+    Recipe(
         name="full_int8",
         summary="8-bit integers throughout the network, in and out; ranges calibrated on training subjects",
+        **_INT8,
+    ),
+    Recipe(
+        name="int16x8",
+        summary="8-bit weights, 16-bit activations; where 8-bit activations lose too much; slow on CPUs",
         weights="int8",
-        activations="int8",
-        interface="int8",
-        # The worst of all clips: trained networks stay below a quarter of it, while a wrong scale or a lost layer breaks
-        # it. What it means for an app: a lead of more than 0.4 over the second class is safe.
-        max_delta=0.2,
-        min_agreement=0.98,
+        activations="int16",
+        # Rounding the weights is all that is left, as in dynamic_int8.
+        max_delta=0.1,
+        min_agreement=0.99,
+    ),
+    Recipe(
+        name="weight4",
+        summary="4-bit weights, depthwise kernels 8-bit; activations as in dynamic_int8; the smallest without training",
+        weights="int4",
+        activations="dynamic",
+        # Ours: sixteen levels for a weight. A clip in twenty may change its label, and only where the lead was small.
+        max_delta=0.4,
+        min_agreement=0.95,
+    ),
+    Recipe(
+        name="qat_int8",
+        summary="full_int8 after fine-tuning with the rounding in the loop",
+        fine_tuning=FineTuning("quantise"),
+        **_INT8,
+    ),
+    Recipe(
+        name="pruned_int8",
+        summary="full_int8 after half of the weights were set to 0 and the rest fine-tuned; smaller once compressed",
+        fine_tuning=FineTuning("prune", epochs=9, sparsity=0.5),
+        **_INT8,
+    ),
+    Recipe(
+        name="clustered_int8",
+        summary="full_int8 after each kernel was fine-tuned to 32 distinct weights; smaller once compressed",
+        fine_tuning=FineTuning("cluster", clusters=32),
+        **_INT8,
     ),
 )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import tensorflow as tf
 from affnet_tf.datasets.labels import label_scheme
 from affnet_tf.errors import InputError
 from affnet_tf.export.bundle import Bundle, check_replaceable, export
+from affnet_tf.export.fronts import WINDOW_LENGTH
+from affnet_tf.export.origin import Origin, read_score, store_origin
 from affnet_tf.export.recipes import RECIPES, recipe
 from affnet_tf.export.representative import made_clips
 from affnet_tf.files import read_json
@@ -34,13 +37,15 @@ def export_run(
     *,
     every: bool = False,
     store: str | os.PathLike | None = None,
+    scores: str | os.PathLike | None = None,
+    window: int = WINDOW_LENGTH,
     force: bool = False,
 ) -> tuple[dict[str, Any], Table]:
-    """Export what ``affnet train`` trained: calibrate on its training clips, verify on its validation clips.
+    """Export what ``affnet train`` trained: calibrate and fine-tune on its training clips, verify on its validation clips.
 
     Without validation subjects, some of the training subjects verify and the others calibrate: no clip does both, if there
-    are two. Without a store, which recipes that calibrate need, it is verified on made-up clips. ``verify.json`` and the
-    table say what the clips were.
+    are two. Without a store, which recipes that calibrate or fine-tune need, it is verified on made-up clips. ``verify.json``
+    and the table say what the clips were.
 
     Args:
         run: a run folder, whose manifest names the store, or a checkpoint folder.
@@ -48,6 +53,8 @@ def export_run(
         recipes: names of recipes.
         every: all recipes.
         store: the clip store that the network was trained on, where it lies now.
+        scores: a run of ``affnet evaluate`` with the same settings, for the model card.
+        window: number of frames that the streaming signatures look back.
         force: replace a bundle that is there.
 
     Returns:
@@ -71,15 +78,31 @@ def export_run(
         )
     checkpoint = load_checkpoint(folder)
     source = store or _recorded_store(run)
-    if source is None and any(each.needs_calibration for each in chosen):
-        needing = next(each.name for each in chosen if each.needs_calibration)
-        raise InputError(f"recipe {needing!r} must calibrate on training clips: --store names them. Received: none")
-    calibration, holdout, data = None, None, ""
+    if source is None and any(each.needs_calibration or each.needs_labels for each in chosen):
+        needing = next(each for each in chosen if each.needs_calibration or each.needs_labels)
+        purpose = "fine-tune" if needing.needs_labels else "calibrate"
+        raise InputError(
+            f"recipe {needing.name!r} must {purpose} on training clips: --store names them. Received: none"
+        )
+    scored = () if scores is None else read_score(scores, checkpoint)
+    found = _Found(origin=Origin())
     if source is not None:
         opened = _opened(source, checkpoint, given=store is not None)
         with naming_damage(opened):
-            calibration, holdout, data = _clips(opened, checkpoint)
-    bundle = export(checkpoint, out, names, calibration, holdout, data=data, force=force)
+            found = _clips(opened, checkpoint)
+    bundle = export(
+        checkpoint,
+        out,
+        names,
+        found.calibration,
+        found.holdout,
+        calibration_labels=found.calibration_labels,
+        holdout_labels=found.holdout_labels,
+        data=found.data,
+        origin=dataclasses.replace(found.origin, scores=scored),
+        window=window,
+        force=force,
+    )
     title = f"{bundle.folder}: every file beside Keras, on {next(iter(bundle.recipes.values())).verification['data']}"
     return _document(bundle), (title, _COLUMNS, _rows(bundle))
 
@@ -108,8 +131,19 @@ def _opened(path: str | os.PathLike, checkpoint: Checkpoint, given: bool) -> Sto
     return store
 
 
-def _clips(store: Store, checkpoint: Checkpoint) -> tuple[np.ndarray, list[np.ndarray], str]:
-    """Motion images to calibrate with, cropped frames to verify with, and what these are."""
+@dataclasses.dataclass(frozen=True)
+class _Found:
+    """Motion images to calibrate with, cropped frames to verify with, their labels, and what they are."""
+
+    origin: Origin
+    calibration: np.ndarray | None = None
+    calibration_labels: list[int] | None = None
+    holdout: list[np.ndarray] | None = None
+    holdout_labels: list[int] | None = None
+    data: str = ""
+
+
+def _clips(store: Store, checkpoint: Checkpoint) -> _Found:
     config = checkpoint.config
     label_of, _ = label_scheme(config.labels, store.clips).assign(store.clips)
     people = {part: set(checkpoint.details.get(part, ())) for part in ("subjects", "validation_subjects")}
@@ -119,6 +153,11 @@ def _clips(store: Store, checkpoint: Checkpoint) -> tuple[np.ndarray, list[np.nd
     }
     if not rows["subjects"]:
         raise InputError(f"store {store.path!r} must hold clips that the network was trained on. Received: none")
+
+    def labels(chosen: Iterable[int]) -> list[int]:
+        return [label_of[store.clips[row].key] for row in sorted(chosen)]
+
+    origin = store_origin(store, [store.clips[row] for row in rows["subjects"]], len(people["validation_subjects"]))
     calibration, verification, words = divide(store.clips, rows["subjects"], rows["validation_subjects"])
     usable = [row for row in verification if _has_frames(store.clips[row])]
     # One pass for both would keep all frames in memory.
@@ -126,13 +165,12 @@ def _clips(store: Store, checkpoint: Checkpoint) -> tuple[np.ndarray, list[np.nd
     if usable:
         picked = {usable[round(i)] for i in np.linspace(0, len(usable) - 1, min(HOLDOUT, len(usable)))}
         holdout = [frames for _, frames, _ in _chosen(store, sorted(picked)).as_numpy_iterator()]
-        return images, holdout, f"{len(holdout)} {words}"
+        return _Found(origin, images, labels(calibration), holdout, labels(picked), f"{len(holdout)} {words}")
     ready = motion_images(_chosen(store, verification), config.motion, config.model.input_size)[:HOLDOUT]
-    return (
-        images,
-        made_clips(ready, checkpoint.frame_size),
-        f"clips made from the motion images of {len(ready)} {words}",
-    )
+    made = made_clips(ready, checkpoint.frame_size)
+    truth = labels(verification)[:HOLDOUT]
+    words = f"clips made from the motion images of {len(ready)} {words}"
+    return _Found(origin, images, labels(calibration), made, truth, words)
 
 
 def divide(
@@ -174,7 +212,21 @@ def _chosen(store: Store, rows: Sequence[int]) -> tf.data.Dataset:
     return read_clips(store, cache=False).filter(lambda row, frames, flow: table[row])
 
 
-_COLUMNS = ("recipe", "signature", "max |Δ|", "agreement", "KB", "ms (1 thread)", "integer layers", "passed")
+_COLUMNS = (
+    "recipe",
+    "signature",
+    "max |Δ|",
+    "agreement",
+    "accuracy",
+    "KB",
+    "gzip KB",
+    "ms (1 thread)",
+    "(2)",
+    "MB",
+    "integer layers",
+    "delegated",
+    "passed",
+)
 
 
 def _rows(bundle: Bundle) -> list[tuple[object, ...]]:
@@ -182,9 +234,26 @@ def _rows(bundle: Bundle) -> list[tuple[object, ...]]:
     for name, made in bundle.recipes.items():
         checked = made.verification
         for signature, check in checked["signatures"].items():
-            integer = "{} of {}".format(*check["integer"])
-            figures = (check["max_delta"], f"{check['agreement']:.1%}", checked["bytes"] / 1000, check["latency_ms"])
-            rows.append((name, signature, *figures, integer, checked["passed"]))
+            cost = checked["costs"][signature]
+            memory = cost["peak_memory"]
+            accuracy = check["accuracy"]
+            rows.append(
+                (
+                    name,
+                    signature,
+                    check["max_delta"],
+                    f"{check['agreement']:.1%}",
+                    "" if accuracy is None else f"{accuracy:.3f} ({check['keras_accuracy']:.3f})",
+                    checked["bytes"] / 1000,
+                    checked["gzip_bytes"] / 1000,
+                    cost["latency_ms"],
+                    cost["latency_ms_2_threads"],
+                    "" if memory is None else round(memory / 1e6, 1),
+                    "{} of {}".format(*cost["integer"]),
+                    "{} of {}".format(*cost["delegated"]),
+                    checked["passed"],
+                )
+            )
     return rows
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from affnet_tf.export.signatures import keras_classify, keras_classify_clip
-from affnet_tf.inference.reverify import Vectors
+from affnet_tf.export.signatures import keras_classify, keras_motion_images
+from affnet_tf.inference.reverify import Vectors, in_window
 from affnet_tf.models.checkpoint import Checkpoint
 
 __all__ = ["make_vectors"]
@@ -17,27 +17,30 @@ _IMAGES, _CLIPS, _FRAMES = 8, 2, 8
 _IMAGE_BYTES, _CLIP_BYTES = 350_000, 600_000
 
 
-def make_vectors(checkpoint: Checkpoint, clips: Sequence[np.ndarray]) -> Vectors:
+def make_vectors(checkpoint: Checkpoint, clips: Sequence[np.ndarray], window: int) -> Vectors:
     """Up to eight motion images and two short clips from those that a bundle is verified with, and Keras' answers.
 
     Args:
         checkpoint: the network, in float32.
         clips: uint8 (T, F, F, 3), T at least 2; at least one.
+        window: number of frames of the file's stream.
     """
     size, side = checkpoint.config.model.input_size, checkpoint.frame_size
     images = _spread(clips, min(_IMAGES, max(1, _IMAGE_BYTES // (size * size * 3))))
-    images = np.stack([keras_classify_clip(checkpoint, clip)[1] for clip in images])
+    images = keras_motion_images(checkpoint, images)
     # Quantised first and classified then: the answers belong to what is stored.
     images = np.round(images * 255).astype(np.uint8)
     chosen = _spread(clips, _CLIPS)
     room = max(2, _CLIP_BYTES // (_CLIPS * side * side * 3))
     frames = min(_FRAMES, room, *(len(clip) for clip in chosen))
     short = np.stack([np.stack(_spread(clip, frames)) for clip in chosen])
+    windows = [in_window(clip, window) for clip in short]
     return Vectors(
         images,
-        np.stack([keras_classify(checkpoint, image.astype(np.float32) / 255) for image in images]),
+        keras_classify(checkpoint, images.astype(np.float32) / 255),
         short,
-        np.stack([keras_classify_clip(checkpoint, clip)[0] for clip in short]),
+        keras_classify(checkpoint, keras_motion_images(checkpoint, short)),
+        keras_classify(checkpoint, keras_motion_images(checkpoint, windows)),
     )
 
 

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
+import gzip
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from affnet_tf.errors import InputError
+from affnet_tf.evaluation import confusion
+from affnet_tf.export.cost import TIMING, latency, peak_memory
+from affnet_tf.export.graph import Operators, delegated, operators
 from affnet_tf.export.recipes import Recipe
-from affnet_tf.export.signatures import keras_classify, keras_classify_clip
-from affnet_tf.inference.runtime import CLASSIFY, CLASSIFY_CLIP, MODEL_FILE, TFLiteModel
+from affnet_tf.export.signatures import keras_classify, keras_motion_images
+from affnet_tf.inference.reverify import in_window, stream
+from affnet_tf.inference.runtime import (
+    CLASSIFY,
+    CLASSIFY_CLIP,
+    CLASSIFY_STATE,
+    FRAME,
+    FRAMES,
+    MODEL_FILE,
+    MOTION_IMAGE,
+    UPDATE,
+    TFLiteModel,
+)
 from affnet_tf.models.checkpoint import Checkpoint
 
-__all__ = ["SignatureCheck", "Verification", "VerificationError", "operators", "verify"]
+__all__ = ["SIGNATURES", "SignatureCheck", "Verification", "VerificationError", "verify"]
 
-_HEAVY = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-_WARM_UP, _RUNS, _SECONDS = 3, 50, 0.5
+SIGNATURES = (CLASSIFY, CLASSIFY_CLIP, UPDATE, CLASSIFY_STATE)
+# Clips that are pushed through the streaming signatures, frame by frame.
+_STREAMED = 8
 
 
 class VerificationError(InputError):
@@ -38,20 +51,43 @@ class SignatureCheck:
         max_delta: largest |difference| of a probability.
         mean_delta: mean |difference|.
         agreement: share of them with the same label.
-        latency_ms: median time of one call on one thread, in milliseconds.
-        frames: number of frames in the timed clip; None for ``classify``.
-        operators: how often each operator occurs.
-        integer: of the convolutions and dense layers, how many compute in integers, and how many there are.
+        accuracy: share of them with the true label; None where the true labels are not known.
+        uf1: the unweighted mean of the classes' F1, likewise.
+        keras_accuracy: Keras' share of true labels on the same ones.
+        keras_uf1: Keras' F1, likewise.
+        frames: number of frames in the timed clip, or of the window; None for ``classify``.
     """
 
     images: int
     max_delta: float
     mean_delta: float
     agreement: float
+    accuracy: float | None = None
+    uf1: float | None = None
+    keras_accuracy: float | None = None
+    keras_uf1: float | None = None
+    frames: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class SignatureCost:
+    """What one signature of a file is made of, and what a call costs here.
+
+    Attributes:
+        latency_ms: median time of one call on one thread, in milliseconds; without the copy of the inputs into an app.
+        latency_ms_2_threads: the same on two threads.
+        peak_memory: bytes that loading the file and one call take; None where it cannot be measured.
+        operators: how often each operator occurs.
+        integer: of the convolutions and dense layers, how many compute in integers, and how many there are.
+        delegated: of all operators, how many XNNPACK takes over, and how many there are.
+    """
+
     latency_ms: float
-    frames: int | None
+    latency_ms_2_threads: float
+    peak_memory: int | None
     operators: dict[str, int]
     integer: tuple[int, int]
+    delegated: tuple[int, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,16 +97,22 @@ class Verification:
     Attributes:
         recipe: name of the recipe.
         bytes: size of the file.
+        gzip_bytes: its size as gzip leaves it, which is about what a store's download weighs.
         data: where the compared images and clips came from.
         signatures: the checks, by signature.
+        costs: what the signatures cost, ``update`` among them.
         failures: what breaks the recipe's promise; empty if nothing does.
+        timing: how the latency was measured.
     """
 
     recipe: str
     bytes: int
+    gzip_bytes: int
     data: str
     signatures: dict[str, SignatureCheck]
+    costs: dict[str, SignatureCost]
     failures: tuple[str, ...]
+    timing: str = TIMING
 
     @property
     def passed(self) -> bool:
@@ -83,16 +125,23 @@ class Verification:
 
 
 def verify(
-    file: bytes, checkpoint: Checkpoint, recipe: Recipe, clips: Sequence[np.ndarray], data: str = "clips"
+    file: bytes,
+    checkpoint: Checkpoint,
+    recipe: Recipe,
+    clips: Sequence[np.ndarray],
+    data: str = "clips",
+    truth: Sequence[int] | None = None,
 ) -> Verification:
     """Compare a converted file with the network that it came from, signature by signature.
 
     Args:
         file: the TFLite file.
-        checkpoint: the network.
+        checkpoint: the network; after fine-tuning, the fine-tuned one.
         recipe: what the file promises.
-        clips: uint8 (T, F, F, 3) each, any T of at least 2. Their motion images go to ``classify``.
+        clips: uint8 (T, F, F, 3) each, any T of at least 2. Their motion images go to ``classify``; the first of them, cut
+            or filled up to the window, go frame by frame through ``update`` to ``classify_state``.
         data: where they came from, for the record.
+        truth: their label indices, if they are known.
 
     Returns:
         The outcome; ``failures`` says what is wrong with it. The probabilities are compared after dequantisation.
@@ -103,80 +152,99 @@ def verify(
     if len(clips) == 0:
         raise InputError("verification must have at least one clip. Received: none")
     found = operators(file)
-    custom = sorted({name for ops, _ in found.values() for name in ops if name.startswith("CUSTOM")})
-    if custom or set(found) != {CLASSIFY, CLASSIFY_CLIP}:
+    sizes = (len(file), len(gzip.compress(file, mtime=0)))
+    custom = sorted({name for each in found.values() for name in each.custom})
+    if custom or set(found) != set(SIGNATURES):
         # A file that needs more than the built-in operators cannot even be opened by the plain runtime.
         failure = f"operators that are not built in: {', '.join(custom)}" if custom else f"signatures {sorted(found)}"
-        return Verification(recipe.name, len(file), data, {}, (failure,))
+        return Verification(recipe.name, *sizes, data, {}, {}, (failure,))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / MODEL_FILE
         path.write_bytes(file)
         model = TFLiteModel(path)
-        expected = [keras_classify_clip(checkpoint, clip) for clip in clips]
-        images = [image for _, image in expected]
-        answers = {
-            CLASSIFY: [model.classify(image) for image in images],
-            CLASSIFY_CLIP: [model.classify_clip(clip)[0] for clip in clips],
-        }
-        references = {
-            CLASSIFY: [keras_classify(checkpoint, image) for image in images],
-            CLASSIFY_CLIP: [probabilities for probabilities, _ in expected],
-        }
-        latency = {
-            CLASSIFY: _latency(lambda: model.classify(images[0])),
-            CLASSIFY_CLIP: _latency(lambda: model.classify_clip(clips[0])),
-        }
-    checks = {
-        name: _check(
-            np.stack(references[name]),
-            np.stack(answers[name]),
-            latency[name],
-            len(clips[0]) if name == CLASSIFY_CLIP else None,
-            *found[name],
-        )
-        for name in (CLASSIFY, CLASSIFY_CLIP)
-    }
+        checks = _checks(model, checkpoint, clips, truth)
+        costs = _costs(model, TFLiteModel(path, threads=2), file, found, clips[0])
     failures = [failure for name, check in checks.items() for failure in _failures(name, check, recipe)]
-    return Verification(recipe.name, len(file), data, checks, tuple(failures))
+    if recipe.integer:
+        failures += [
+            f"{name}: {cost.integer[0]} of {cost.integer[1]} convolutions and dense layers are integer"
+            for name, cost in costs.items()
+            if cost.integer[0] < cost.integer[1]
+        ]
+    return Verification(recipe.name, *sizes, data, checks, costs, tuple(failures))
 
 
-def operators(file: bytes) -> dict[str, tuple[dict[str, int], tuple[int, int]]]:
-    """The operators of each signature, and how many of its convolutions and dense layers are integer, of how many.
+def _checks(
+    model: TFLiteModel, checkpoint: Checkpoint, clips: Sequence[np.ndarray], truth: Sequence[int] | None
+) -> dict[str, SignatureCheck]:
+    images = keras_motion_images(checkpoint, clips)
+    expected = keras_classify(checkpoint, images)
+    streamed = [in_window(clip, model.window) for clip in clips[:_STREAMED]]
+    pairs = {
+        CLASSIFY: (expected, [model.classify(image) for image in images]),
+        CLASSIFY_CLIP: (expected, [model.classify_clip(clip)[0] for clip in clips]),
+        CLASSIFY_STATE: (
+            keras_classify(checkpoint, keras_motion_images(checkpoint, streamed)),
+            [stream(model, clip) for clip in streamed],
+        ),
+    }
+    frames = {CLASSIFY: None, CLASSIFY_CLIP: len(clips[0]), CLASSIFY_STATE: model.window}
+    # A clip that is cut to the window need not show what the whole one does.
+    truths = {CLASSIFY: truth, CLASSIFY_CLIP: truth, CLASSIFY_STATE: None}
+    return {name: _check(keras, np.stack(ours), truths[name], frames[name]) for name, (keras, ours) in pairs.items()}
 
-    Operators that are not built in (Flex and other custom ones) are named ``CUSTOM …``.
-    """
-    model = schema.ModelT.InitFromPackedBuf(bytearray(file), 0)
-    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
-    codes = []
-    for code in model.operatorCodes:
-        name = names.get(code.builtinCode, f"CUSTOM {code.builtinCode}")
-        codes.append(f"CUSTOM {(code.customCode or b'').decode()}" if name == "CUSTOM" else name)
-    integers = (schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT4, schema.TensorType.INT16)
-    found = {}
-    for signature in model.signatureDefs:
-        graph = model.subgraphs[signature.subgraphIndex]
-        counts = collections.Counter(codes[operator.opcodeIndex] for operator in graph.operators)
-        heavy = [operator for operator in graph.operators if codes[operator.opcodeIndex] in _HEAVY]
-        integer = sum(
-            all(graph.tensors[index].type in integers for index in (*operator.inputs[:2], operator.outputs[0]))
-            for operator in heavy
+
+def _costs(
+    model: TFLiteModel, two: TFLiteModel, file: bytes, found: dict[str, Operators], clip: np.ndarray
+) -> dict[str, SignatureCost]:
+    image = np.full((model.input_size, model.input_size, 3), 0.5, np.float32)
+    state = {each: each.new_state() for each in (model, two)}
+    for each in (model, two):
+        for frame in in_window(clip, each.window):
+            state[each] = each.update(frame, state[each])
+    calls: dict[str, Callable[[TFLiteModel], Any]] = {
+        CLASSIFY: lambda each: each.classify(image),
+        CLASSIFY_CLIP: lambda each: each.classify_clip(clip),
+        UPDATE: lambda each: each.update(clip[0], state[each]),
+        CLASSIFY_STATE: lambda each: each.classify_state(state[each]),
+    }
+    specs = {name: model.signatures[name].inputs for name in calls}
+    inputs = {
+        CLASSIFY: {MOTION_IMAGE: specs[CLASSIFY][MOTION_IMAGE].quantise(image[None])},
+        CLASSIFY_CLIP: {FRAMES: clip[None]},
+        UPDATE: {FRAME: clip[:1], **state[model]},
+        CLASSIFY_STATE: {name: state[model][name] for name in specs[CLASSIFY_STATE]},
+    }
+    memory, taken = peak_memory(model.path, inputs), delegated(file)
+    return {
+        name: SignatureCost(
+            latency(lambda name=name: calls[name](model)),
+            latency(lambda name=name: calls[name](two)),
+            memory[name],
+            found[name].counts,
+            found[name].integer,
+            taken[name],
         )
-        found[signature.signatureKey.decode()] = (dict(counts.most_common()), (integer, len(heavy)))
-    return found
+        for name in calls
+    }
 
 
 def _check(
-    reference: np.ndarray,
-    answer: np.ndarray,
-    latency: float,
-    frames: int | None,
-    counts: dict[str, int],
-    integer: tuple[int, int],
+    reference: np.ndarray, answer: np.ndarray, truth: Sequence[int] | None, frames: int | None
 ) -> SignatureCheck:
     delta = np.abs(reference.astype(np.float64) - answer)
-    agreement = float(np.mean(reference.argmax(axis=-1) == answer.argmax(axis=-1)))
+    labels, ours = reference.argmax(axis=-1), answer.argmax(axis=-1)
+    scores: tuple[float | None, ...] = (None,) * 4
+    if truth is not None:
+        matrices = [confusion.count(truth, predicted, reference.shape[-1]) for predicted in (ours, labels)]
+        scores = tuple(float(measure(matrix)) for matrix in matrices for measure in (confusion.accuracy, confusion.uf1))
     return SignatureCheck(
-        len(reference), float(delta.max()), float(delta.mean()), agreement, latency, frames, counts, integer
+        len(reference),
+        float(delta.max()),
+        float(delta.mean()),
+        float(np.mean(labels == ours)),
+        *scores,
+        frames,
     )
 
 
@@ -186,19 +254,7 @@ def _failures(name: str, check: SignatureCheck, recipe: Recipe) -> list[str]:
         return [f"{name}: NaN among the probabilities"]
     if check.max_delta > recipe.max_delta:
         failures.append(f"{name}: max |delta p| {check.max_delta:.2g}, bound {recipe.max_delta:.2g}")
-    if check.agreement < recipe.min_agreement:
+    # Of a stream few clips are compared, and the network behind it is that of ``classify``, number for number.
+    if name != CLASSIFY_STATE and check.agreement < recipe.min_agreement:
         failures.append(f"{name}: label agreement {check.agreement:.1%}, bound {recipe.min_agreement:.0%}")
-    if recipe.activations != "float32" and check.integer[0] < check.integer[1]:
-        failures.append(f"{name}: {check.integer[0]} of {check.integer[1]} convolutions and dense layers are integer")
     return failures
-
-
-def _latency(call: Callable[[], Any]) -> float:
-    for _ in range(_WARM_UP):
-        call()
-    times: list[float] = []
-    while len(times) < _RUNS and sum(times) < _SECONDS:
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return float(np.median(times) * 1000)

@@ -256,7 +256,7 @@ def test_a_bare_checkpoint_needs_no_store_for_float32(made, tmp_path, fails, cap
 def test_exports_that_cannot_be_made(made, tmp_path, fails):
     out = ("--out", tmp_path / "bundle")
     line = fails("export", made / "run", *out)
-    assert "--recipe (float32, full_int8" in line
+    assert "--recipe (float32, float16, dynamic_int8, full_int8" in line
     assert "Did you mean 'float32'" in fails("export", made / "run", *out, "--recipe", "float31")
     assert "must hold a trained network" in fails("export", made / "store", *out, "--recipe", "float32")
     assert "--force" in fails("export", made / "run", "--out", made / "bundle", "--recipe", "float32")
@@ -276,6 +276,44 @@ def test_a_store_made_by_another_config(made, tmp_path, fails):
     assert "store" in line
     assert open_store(other).hash in line
     assert contents(tmp_path) == before
+
+
+def test_a_store_whose_labels_are_not_the_network_s(made, tmp_path, fails):
+    run = shutil.copytree(made / "run", tmp_path / "run")
+    document = json.loads((run / "model" / "config.json").read_text())
+    theirs = document["labels"]
+    document["labels"] = theirs[::-1]
+    (run / "model" / "config.json").write_text(json.dumps(document))
+    line = fails("export", run, "--out", tmp_path / "bundle", "--recipe", "full_int8")
+    assert f"must give the network's labels, {', '.join(theirs[::-1])}. Received: {', '.join(theirs)}" in line
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_run_whose_config_lacks_what_an_export_needs(made, tmp_path, fails):
+    run = shutil.copytree(made / "run", tmp_path / "run")
+    whole = json.loads((run / "model" / "config.json").read_text())
+    for name in ("frame_size", "labels"):
+        lacking = {key: value for key, value in whole.items() if key != name}
+        (run / "model" / "config.json").write_text(json.dumps(lacking))
+        assert f"must have {name}. Received: none" in fails(
+            "export", run, "--out", tmp_path / "b", "--recipe", "float32"
+        )
+    whole["config"]["motion"]["representation"] = "flow"
+    (run / "model" / "config.json").write_text(json.dumps(whole))
+    line = fails("export", run, "--out", tmp_path / "b", "--recipe", "float32")
+    assert "must have motion.representation 'motion'" in line
+    assert not (tmp_path / "b").exists()
+
+
+def test_scores_of_another_experiment_are_not_quoted(made, tmp_path, fails):
+    out = ("--out", tmp_path / "b", "--recipe", "float32")
+    assert "a finished run of affnet evaluate" in fails("export", made / "run", *out, "--scores", tmp_path)
+    config = json.loads((made / "run" / "config.json").read_text())
+    config["config"]["train"]["epochs"] += 1
+    (tmp_path / "config.json").write_text(json.dumps({**config, "protocol": "loso", "store": "another"}))
+    (tmp_path / "metrics.json").write_text("{}")
+    line = fails("export", made / "run", *out, "--scores", tmp_path)
+    assert "which differs in train, store" in line
 
 
 def test_a_run_whose_store_is_gone_asks_for_it(made, tmp_path, fails):
@@ -312,7 +350,8 @@ def test_vectors_stay_small(made, size, frames):
     checkpoint = load_checkpoint(made / "run" / "model")
     rng = np.random.default_rng(0)
     object.__setattr__(checkpoint, "frame_size", size)
-    vectors = make_vectors(checkpoint, [rng.integers(0, 256, (9, size, size, 3), dtype=np.uint8) for _ in range(3)])
+    clips = [rng.integers(0, 256, (9, size, size, 3), dtype=np.uint8) for _ in range(3)]
+    vectors = make_vectors(checkpoint, clips, window=15)
     assert vectors.clips.shape == (2, frames, size, size, 3)
     assert sum(field.nbytes for field in vars(vectors).values()) < 1_000_000
 
@@ -355,6 +394,8 @@ def test_a_bundle_that_was_changed_is_refused(made, tmp_path, fails):
     assert "recipe 'float32', signature 'classify': max |delta p| must be at most 1e-05. Received: 0.001" in line
     line = broken(lambda folder: other_answers(folder, clip_probabilities=right.clip_probabilities[:, ::-1]))
     assert "signature 'classify_clip'" in line
+    line = broken(lambda folder: other_answers(folder, window_probabilities=right.window_probabilities[:, ::-1]))
+    assert "signature 'classify_state'" in line
     line = broken(
         lambda folder: other_answers(folder, image_probabilities=np.full_like(right.image_probabilities, np.nan))
     )

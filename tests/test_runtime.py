@@ -21,7 +21,8 @@ def test_it_reads_what_the_file_and_the_files_beside_it_say(folder):
     assert (model.input_size, model.frame_size, model.classes) == (32, 40, 3)
     assert model.labels == small.LABELS
     assert model.recipe["motion"]["weights"] == "bilen"
-    assert set(model.signatures) == {"classify", "classify_clip"}
+    assert set(model.signatures) == {"classify", "classify_clip", "update", "classify_state"}
+    assert model.window == small.WINDOW
     assert model.signatures["classify_clip"].inputs["frames"] == TensorSpec("uint8", (1, None, 40, 40, 3))
 
 

@@ -19,9 +19,19 @@ def export(
         Path, typer.Argument(metavar="RUN_OR_CHECKPOINT", help="A run of affnet train, or a checkpoint folder.")
     ],
     out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
-    recipe: Annotated[list[str] | None, typer.Option(help="float32, full_int8, ... May be repeated.")] = None,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="float32, float16, dynamic_int8, full_int8, int16x8, weight4, qat_int8, pruned_int8 or clustered_int8. "
+            "May be repeated."
+        ),
+    ] = None,
     all_recipes: Annotated[bool, typer.Option("--all", help="Every recipe.")] = False,
     store: Annotated[Path | None, typer.Option(help="Clip store to calibrate with; by default the run's own.")] = None,
+    scores: Annotated[
+        Path | None, typer.Option(help="A run of affnet evaluate with the same settings, for the model card.")
+    ] = None,
+    window: Annotated[int, typer.Option(help="Frames that the streaming signatures look back.")] = 15,
     force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")] = False,
 ) -> None:
     """Convert a trained network to TFLite, verify every file against Keras, and write a bundle.
@@ -31,7 +41,9 @@ def export(
     with silent():
         from affnet_tf.export.run import export_run
     with console.chatter():
-        document, table = export_run(run, out, recipe or [], every=all_recipes, store=store, force=force)
+        document, table = export_run(
+            run, out, recipe or [], every=all_recipes, store=store, scores=scores, window=window, force=force
+        )
     for note in document["notes"]:
         console.note(note)
     console.result(document, table)

@@ -16,6 +16,7 @@ from affnet_tf.files import restore
 from affnet_tf.inference.runtime import (
     CLASSIFY,
     CLASSIFY_CLIP,
+    CLASSIFY_STATE,
     MODEL_FILE,
     RECIPE_FILE,
     SUMS_FILE,
@@ -25,7 +26,7 @@ from affnet_tf.inference.runtime import (
     read_recipe,
 )
 
-__all__ = ["Vectors", "Worst", "compare", "file_sums", "verify_bundle"]
+__all__ = ["Vectors", "Worst", "compare", "file_sums", "in_window", "stream", "verify_bundle"]
 
 Table = tuple[str, tuple[str, ...], list[tuple[object, ...]]]
 
@@ -39,12 +40,14 @@ class Vectors:
         image_probabilities: float32 (N, classes), Keras' answers to ``images / 255``.
         clips: uint8 (M, T, F, F, 3), cropped frames.
         clip_probabilities: float32 (M, classes).
+        window_probabilities: float32 (M, classes), Keras' answers to the clips as ``in_window`` makes them fit a stream.
     """
 
     images: np.ndarray
     image_probabilities: np.ndarray
     clips: np.ndarray
     clip_probabilities: np.ndarray
+    window_probabilities: np.ndarray
 
     def save(self, path: str | os.PathLike) -> None:
         """Write an .npz file; ``load`` reads it back, and neither pickles."""
@@ -87,7 +90,29 @@ def compare(model: TFLiteModel, vectors: Vectors) -> dict[str, Worst]:
     return {
         CLASSIFY: _worst(model.classify, images, vectors.image_probabilities),
         CLASSIFY_CLIP: _worst(lambda clip: model.classify_clip(clip)[0], vectors.clips, vectors.clip_probabilities),
+        CLASSIFY_STATE: _worst(
+            lambda clip: stream(model, in_window(clip, model.window)), vectors.clips, vectors.window_probabilities
+        ),
     }
+
+
+def in_window(clip: np.ndarray, window: int) -> np.ndarray:
+    """The last ``window`` frames of a clip; before a shorter one its first frame stands still.
+
+    Args:
+        clip: (T, H, W, C).
+        window: number of frames.
+    """
+    lacking = max(0, window - len(clip))
+    return np.concatenate([np.repeat(clip[:1], lacking, axis=0), clip[-window:]])
+
+
+def stream(model: TFLiteModel, frames: np.ndarray) -> np.ndarray:
+    """Probabilities of a clip of at least the window's length that comes in frame by frame; float32 (classes,)."""
+    state = model.new_state()
+    for frame in frames:
+        state = model.update(frame, state)
+    return model.classify_state(state)[0]
 
 
 def file_sums(folder: Path) -> dict[str, str]:

@@ -14,20 +14,31 @@ from affnet_tf.errors import InputError, unknown
 from affnet_tf.files import read_json, restore
 
 __all__ = [
+    "CARD_FILE",
     "CLASSIFY",
     "CLASSIFY_CLIP",
+    "CLASSIFY_STATE",
+    "COUNT",
+    "FRAME",
     "FRAMES",
+    "GRAPH_FILE",
     "LABELS_FILE",
+    "METADATA_FILE",
     "MODEL_FILE",
     "MOTION_IMAGE",
     "PROBABILITIES",
     "RECIPE_FILE",
+    "SIGNED_MOTION",
+    "SUM",
     "SUMS_FILE",
     "Signature",
+    "State",
     "TFLiteModel",
     "TensorSpec",
+    "UPDATE",
     "VECTORS_FILE",
     "VERIFY_FILE",
+    "WINDOW",
     "find_model",
     "is_bundle",
     "read_recipe",
@@ -35,9 +46,16 @@ __all__ = [
 
 # The names in every exported file and bundle: who writes them and who reads them take them from here.
 CLASSIFY, CLASSIFY_CLIP = "classify", "classify_clip"
+UPDATE, CLASSIFY_STATE = "update", "classify_state"
 FRAMES, MOTION_IMAGE, PROBABILITIES = "frames", "motion_image", "probabilities"
+# What a stream keeps from frame to frame: the frames of the window, oldest first, how many of them have been seen and, with
+# linear weights, their sum and their signed motion.
+FRAME, WINDOW, COUNT, SUM, SIGNED_MOTION = "frame", "window", "count", "sum", "signed_motion"
 MODEL_FILE, LABELS_FILE, RECIPE_FILE = "model.tflite", "labels.txt", "recipe.json"
 VERIFY_FILE, VECTORS_FILE, SUMS_FILE = "verify.json", "vectors.npz", "SHA256SUMS"
+METADATA_FILE, CARD_FILE, GRAPH_FILE = "metadata.json", "MODEL_CARD.md", "graph.png"
+
+State = dict[str, np.ndarray]
 
 _IDENTIFIER = b"TFL3"
 _RECIPE_FIELDS = {"recipe": dict, "labels": list, "motion": dict, "frame_size": int, "input_size": int}
@@ -98,6 +116,7 @@ class TFLiteModel:
         classes: number of classes.
         input_size: height and width S of the motion image.
         frame_size: height and width F of the frames; None if the file has no ``classify_clip``.
+        window: number of frames of a stream's window; None if the file has no ``update``.
 
     Raises:
         InputError: no such file, not a TFLite file, without the signature ``classify``, or with labels or a ``recipe.json``
@@ -117,6 +136,7 @@ class TFLiteModel:
         self.recipe = read_recipe(self.path.parent) if self.path.with_name(RECIPE_FILE).exists() else {}
         self.input_size = self._input(CLASSIFY).shape[1]
         self.frame_size = self._input(CLASSIFY_CLIP).shape[2] if CLASSIFY_CLIP in self.signatures else None
+        self.window = self.signatures[UPDATE].inputs[WINDOW].shape[1] if UPDATE in self.signatures else None
         self.classes = self.signatures[CLASSIFY].outputs[PROBABILITIES].shape[-1]
         self.labels = _labels(self.path.with_name(LABELS_FILE), self.classes)
 
@@ -139,7 +159,7 @@ class TFLiteModel:
             raise InputError(f"{rule}. Received: {image.dtype} of shape {image.shape}")
         if not (np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1):
             raise InputError(f"{rule}. Received: {_range(image)}")
-        return self._run(CLASSIFY, MOTION_IMAGE, image.reshape(1, size, size, 3))[PROBABILITIES][0]
+        return self._run(CLASSIFY, {MOTION_IMAGE: image.reshape(1, size, size, 3)})[PROBABILITIES][0]
 
     def classify_clip(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities of a clip, and the motion image that the file made of it.
@@ -163,13 +183,73 @@ class TFLiteModel:
                 f"frames must be uint8 of shape (T, {size}, {size}, 3), T at least 2. "
                 f"Received: {frames.dtype} of shape {frames.shape}"
             )
-        answer = self._run(CLASSIFY_CLIP, FRAMES, frames.reshape(1, -1, size, size, 3))
+        answer = self._run(CLASSIFY_CLIP, {FRAMES: frames.reshape(1, -1, size, size, 3)})
         return answer[PROBABILITIES][0], answer[MOTION_IMAGE][0]
 
-    def _run(self, signature: str, name: str, value: np.ndarray) -> dict[str, np.ndarray]:
+    def new_state(self) -> State:
+        """The state of a stream before its first frame: zeros.
+
+        Raises:
+            InputError: a file without the signature ``update``.
+        """
+        specs = self._signature(UPDATE).inputs
+        return {name: np.zeros(spec.shape, spec.dtype) for name, spec in specs.items() if name != FRAME}
+
+    def update(self, frame: np.ndarray, state: State) -> State:
+        """Take the next frame of a stream.
+
+        Args:
+            frame: uint8 (F, F, 3) or (1, F, F, 3), cropped to the face as the frames before it.
+            state: what ``new_state`` or the last ``update`` gave; it is left as it was.
+
+        Returns:
+            The next state.
+
+        Raises:
+            InputError: another dtype or shape of the frame or of a tensor of the state, or a file without ``update``.
+        """
+        specs = self._signature(UPDATE).inputs
+        size, frame = self.frame_size, np.asarray(frame)
+        if frame.dtype != np.uint8 or frame.shape not in ((size, size, 3), (1, size, size, 3)):
+            raise InputError(
+                f"a frame must be uint8 of shape ({size}, {size}, 3). Received: {frame.dtype} of shape {frame.shape}"
+            )
+        _check_state(state, {name: spec for name, spec in specs.items() if name != FRAME})
+        runner = self._runner(UPDATE)
+        return dict(runner(**{**state, FRAME: frame.reshape(1, size, size, 3)}))
+
+    def classify_state(self, state: State) -> tuple[np.ndarray, np.ndarray] | None:
+        """Probabilities of a stream's window, and its motion image; None until the window is full.
+
+        Args:
+            state: what ``update`` gave.
+
+        Returns:
+            float32 (classes,) and float32 (S, S, 3) in [0, 1], or None.
+
+        Raises:
+            InputError: another dtype or shape of a tensor of the state, or a file without ``classify_state``.
+        """
+        specs = self._signature(CLASSIFY_STATE).inputs
+        _check_state(state, {name: spec for name, spec in self._signature(UPDATE).inputs.items() if name != FRAME})
+        if state[COUNT][0] < self.window:
+            return None
+        answer = self._run(CLASSIFY_STATE, {name: state[name] for name in specs})
+        return answer[PROBABILITIES][0], answer[MOTION_IMAGE][0]
+
+    def _signature(self, name: str) -> Signature:
+        if name not in self.signatures:
+            raise unknown(f"signature of {str(self.path)!r}", name, self.signatures)
+        return self.signatures[name]
+
+    def _runner(self, signature: str) -> Any:
         if signature not in self._runners:
             self._runners[signature] = self._interpreter.get_signature_runner(signature)
-        answer = self._runners[signature](**{name: self._input(signature).quantise(value)})
+        return self._runners[signature]
+
+    def _run(self, signature: str, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        taken = self.signatures[signature].inputs
+        answer = self._runner(signature)(**{name: taken[name].quantise(value) for name, value in values.items()})
         specs = self.signatures[signature].outputs
         return {output: specs[output].dequantise(stored) for output, stored in answer.items()}
 
@@ -251,6 +331,16 @@ def _interpreter(path: Path, threads: int) -> Any:
         return Interpreter(model_path=str(path), num_threads=threads)
     except (ValueError, RuntimeError) as error:
         raise InputError(f"{str(path)!r} must be a whole TFLite file. Received: {_first_line(error)}") from None
+
+
+def _check_state(state: State, specs: Mapping[str, TensorSpec]) -> None:
+    for name, spec in specs.items():
+        tensor = state.get(name)
+        received = "none" if tensor is None else f"{tensor.dtype} of shape {tensor.shape}"
+        if tensor is None or (tensor.dtype.name, tensor.shape) != (spec.dtype, spec.shape):
+            raise InputError(
+                f"a stream's state must have {name!r}, {spec.dtype} of shape {spec.shape}. Received: {received}"
+            )
 
 
 def _spec(detail: Mapping[str, Any]) -> TensorSpec:

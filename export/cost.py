@@ -1,0 +1,84 @@
+"""What a call of a signature costs here: time on one and two threads, and memory."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["TIMING", "latency", "peak_memory"]
+
+TIMING = "median of calls in this process through ai-edge-litert's interpreter, on one and on two threads"
+
+_WARM_UP, _RUNS, _SECONDS = 3, 50, 0.15
+
+# A process of its own, since the memory of this one is full of TensorFlow. The kernel's high-water mark is reset before each
+# signature; what the interpreter had taken before, Python and NumPy, is subtracted.
+_PROGRAM = """
+import gc, json, sys
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+def kilobytes(name):
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(name))
+
+with np.load(sys.argv[2]) as file:
+    inputs = {key: file[key] for key in file.files}
+found = {}
+signatures = json.loads(sys.argv[3])
+# The first one goes twice: what the runtime sets up once for all does not count.
+for signature in [signatures[0], *signatures]:
+    gc.collect()
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+    before = kilobytes("VmRSS")
+    interpreter = Interpreter(model_path=sys.argv[1], num_threads=1)
+    runner = interpreter.get_signature_runner(signature)
+    given = {key.split("/", 1)[1]: value for key, value in inputs.items() if key.split("/", 1)[0] == signature}
+    runner(**given)
+    found[signature] = (kilobytes("VmHWM") - before) * 1024
+    del runner, interpreter
+print(json.dumps(found))
+"""
+
+
+def latency(call: Callable[[], Any]) -> float:
+    """Median time of a call, in milliseconds, after a warm-up."""
+    for _ in range(_WARM_UP):
+        call()
+    times: list[float] = []
+    while len(times) < _RUNS and sum(times) < _SECONDS:
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return float(np.median(times) * 1000)
+
+
+def peak_memory(model: Path, inputs: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, int | None]:
+    """The most memory that loading a file and one call of a signature takes, in bytes, beyond Python, NumPy and the runtime.
+
+    Args:
+        model: the .tflite file.
+        inputs: for each signature, its inputs by name, as the file stores them.
+
+    Returns:
+        By signature; None where it cannot be measured: anywhere but on Linux, or where the kernel does not allow it.
+    """
+    if not Path("/proc/self/clear_refs").exists():
+        return dict.fromkeys(inputs)
+    with tempfile.TemporaryDirectory() as folder:
+        arrays = {f"{name}/{key}": value for name, each in inputs.items() for key, value in each.items()}
+        np.savez(f"{folder}/inputs.npz", **arrays)
+        command = [sys.executable, "-c", _PROGRAM, str(model), f"{folder}/inputs.npz", json.dumps(list(inputs))]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return dict.fromkeys(inputs)
+    return json.loads(done.stdout.splitlines()[-1])

@@ -1,0 +1,104 @@
+"""Where a network comes from, as far as its run tells: what its model card and its metadata quote."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from affnet_tf.errors import InputError
+from affnet_tf.files import read_json
+from affnet_tf.models.checkpoint import Checkpoint
+from affnet_tf.pipeline.store import Store, StoredClip
+
+__all__ = ["Origin", "Score", "read_score", "store_origin"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """What an evaluation with the same settings scored: one row of it, with 95 % intervals over persons."""
+
+    protocol: str
+    name: str
+    clips: int
+    people: int
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    uf1: float
+    uf1_interval: tuple[float, float]
+    uar: float
+    uar_interval: tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """What is known of the data; all of it may be unknown.
+
+    Attributes:
+        datasets: clips that the network was trained on, by dataset.
+        subjects: how many people these show.
+        validation_subjects: how many more were held out.
+        fps: frames in a second, the median over the training clips.
+        synthetic: whether any of the people do not exist.
+        scores: of an evaluation.
+    """
+
+    datasets: dict[str, int] = dataclasses.field(default_factory=dict)
+    subjects: int | None = None
+    validation_subjects: int = 0
+    fps: float | None = None
+    synthetic: bool | None = None
+    scores: tuple[Score, ...] = ()
+
+
+def store_origin(store: Store, trained: Sequence[StoredClip], validation_subjects: int) -> Origin:
+    """The origin of a network that was trained on these clips of a store."""
+    counts: dict[str, int] = {}
+    for clip in trained:
+        counts[clip.dataset] = counts.get(clip.dataset, 0) + 1
+    rates = [clip.fps for clip in trained if clip.fps]
+    return Origin(
+        datasets=counts,
+        subjects=len({clip.person for clip in trained}),
+        validation_subjects=validation_subjects,
+        fps=float(statistics.median(rates)) if rates else None,
+        synthetic=store.synthetic,
+    )
+
+
+def read_score(run: str | os.PathLike, checkpoint: Checkpoint) -> tuple[Score, ...]:
+    """The scores of a run of ``affnet evaluate`` with the network's own settings and data.
+
+    Raises:
+        InputError: it is no finished evaluation, or one of other settings or another store.
+    """
+    run = Path(run)
+    if not (run / "metrics.json").is_file() or not (run / "config.json").is_file():
+        raise InputError(f"--scores must be a finished run of affnet evaluate. Received: {str(run)!r}")
+    document = read_json(run / "config.json")
+    theirs, ours = document.get("config"), checkpoint.config.to_json()
+    differ = sorted(name for name in ours if not isinstance(theirs, dict) or theirs.get(name) != ours[name])
+    if document.get("store") != checkpoint.details.get("store"):
+        differ.append("store")
+    if differ:
+        raise InputError(
+            f"--scores must be of the settings and the store that the network has. Received: {str(run)!r}, "
+            f"which differs in {', '.join(differ)}"
+        )
+    return tuple(_score(document.get("protocol", ""), row) for row in read_json(run / "metrics.json")["rows"].values())
+
+
+def _score(protocol: str, row: dict[str, Any]) -> Score:
+    intervals = row["intervals"]
+    measures = ("accuracy", "uf1", "uar")
+    return Score(
+        protocol=protocol,
+        name=row["name"],
+        clips=row["clips"],
+        people=intervals["people"],
+        **{name: row[name] for name in measures},
+        **{f"{name}_interval": tuple(intervals[name]) for name in measures},
+    )

@@ -1,0 +1,134 @@
+"""Recipes that fine-tune, on the smallest network that has every kind of layer the toolkit is odd about."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import small_network as small
+
+from affnet_tf.errors import InputError
+from affnet_tf.export import bundle, recipes
+from affnet_tf.inference.runtime import TFLiteModel
+
+NAMES = tuple(each.name for each in recipes.RECIPES if each.fine_tuning is not None)
+TRUTH = [*(i % 3 for i in range(32)), *(seed % 3 for seed in range(60, 92))]
+HOLDOUT = [small.clip((2, 9)[seed % 2], 32, seed) for seed in range(24)]
+
+
+@pytest.fixture(scope="module")
+def network():
+    """Streams of a plain and of a depthwise kind cannot be had in one network; free-standing normalisation is odder."""
+    return small.checkpoint(32, kernels=(3, 5), widths=(4,), stem=4, last_channels=4, tap_channels=(4, 4))
+
+
+@pytest.fixture(scope="module")
+def images(network):
+    return small.calibration(network)
+
+
+@pytest.fixture(scope="module")
+def exported(network, images, tmp_path_factory):
+    out = tmp_path_factory.mktemp("tuned") / "bundle"
+    return bundle.export(
+        network,
+        out,
+        NAMES,
+        images,
+        HOLDOUT,
+        calibration_labels=TRUTH,
+        holdout_labels=[seed % 3 for seed in range(24)],
+        window=small.WINDOW,
+    )
+
+
+def test_fine_tuned_recipes_keep_their_bounds(exported):
+    assert tuple(sorted(exported.recipes)) == tuple(sorted(NAMES))
+    for name, made in exported.recipes.items():
+        checks = made.verification["signatures"]
+        for signature in ("classify", "classify_clip"):
+            assert checks[signature]["max_delta"] <= 0.2, name
+            assert checks[signature]["agreement"] >= 0.98, name
+        for signature in ("classify", "classify_clip", "classify_state"):
+            integer, heavy = made.verification["costs"][signature]["integer"]
+            assert integer == heavy > 0
+        assert TFLiteModel(made.model).signatures["classify"].inputs["motion_image"].dtype == "int8"
+
+
+def test_accuracy_before_and_after_is_recorded(exported, network, images):
+    said = keras.ops.convert_to_numpy(network.model(images)).argmax(-1)
+    before = float(np.mean(said == np.array(TRUTH)))
+    for made in exported.recipes.values():
+        facts = json.loads((made.folder / "verify.json").read_text())["fine_tuning"]
+        assert facts["training"]["before"] == pytest.approx(before)
+        assert facts["held_out"]["after"] == made.verification["signatures"]["classify"]["keras_accuracy"]
+        assert facts["training"]["after"] >= 0.8
+        assert (facts["images"], facts["steps"]) == (64, 4 * len(facts["losses"]))
+        assert np.isfinite(facts["losses"]).all()
+        tuning = made.recipe["recipe"]["fine_tuning"]
+        assert tuning["epochs"] == len(facts["losses"])
+        assert "Fine-tuned for" in (made.folder / "MODEL_CARD.md").read_text()
+
+
+def kernels(made):
+    """The integer kernels that lie in the file."""
+    from affnet_tf.export.join import read_file
+
+    model = read_file(made.model.read_bytes())
+    graph = model.subgraphs[0]
+    found = {}
+    for operator in graph.operators:
+        tensor = graph.tensors[operator.inputs[1]] if len(operator.inputs) == 3 else None
+        if tensor is not None and tensor.buffer and len(tensor.shape) in (2, 4):
+            found[tensor.buffer] = np.array(model.buffers[tensor.buffer].data, np.uint8).view(np.int8)
+    return list(found.values())
+
+
+def test_pruning_leaves_zeros_in_the_file_and_makes_it_smaller_once_compressed(exported):
+    made = exported.recipes["pruned_int8"]
+    sparsity = made.verification["fine_tuning"]["sparsity"]
+    assert sparsity == pytest.approx(0.5, abs=0.02)
+    stored = np.concatenate([each.ravel() for each in kernels(made)])
+    assert np.mean(stored == 0) >= 0.48
+    others = np.concatenate([each.ravel() for each in kernels(exported.recipes["qat_int8"])])
+    assert np.mean(others == 0) < 0.1
+    sizes = {name: made.verification["gzip_bytes"] for name, made in exported.recipes.items()}
+    assert sizes["pruned_int8"] < sizes["qat_int8"]
+
+
+def test_clustering_leaves_few_distinct_weights(exported):
+    made = exported.recipes["clustered_int8"]
+    assert made.verification["fine_tuning"]["distinct_weights"] <= 32
+    # A dense kernel of 8-bit numbers has one scale, or one for each row: what is distinct in a row stays so.
+    assert max(len(np.unique(each)) for each in kernels(made)) < 256
+
+
+def test_the_network_itself_is_left_as_it_was(exported, network):
+    again = small.checkpoint(32, kernels=(3, 5), widths=(4,), stem=4, last_channels=4, tap_channels=(4, 4))
+    for one, other in zip(network.model.get_weights(), again.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert "TF_USE_LEGACY_KERAS" not in os.environ
+
+
+def test_a_network_that_keras_2_cannot_build(network, images):
+    from affnet_tf.config import ExperimentConfig, ModelConfig
+    from affnet_tf.export.qat import fine_tune
+
+    config = ExperimentConfig(model=ModelConfig(network="mobilenetv3small", input_size=32))
+    with pytest.raises(InputError, match=r"a network that Keras 2 can build\. Received: 'mobilenetv3small'"):
+        fine_tune(dataclasses.replace(network, config=config), recipes.recipe("qat_int8"), images, np.array(TRUTH))
+
+
+def test_without_the_toolkit_the_error_says_what_to_install():
+    program = (
+        "import sys; sys.modules['tensorflow_model_optimization'] = None\n"
+        "from affnet_tf.errors import InputError\n"
+        "from affnet_tf.export.qat import _toolkit\n"
+        "try:\n    _toolkit()\nexcept InputError as error:\n    print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "pip install 'affnet_tf[qat]'" in done.stdout, done.stderr

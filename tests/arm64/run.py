@@ -13,6 +13,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -61,6 +62,7 @@ def _export(folder: Path) -> None:
 
         from affnet_tf.export.bundle import export
         from affnet_tf.export.recipes import RECIPES
+        from affnet_tf.export.verify import VerificationError
 
     network, images = small_network.checkpoint(40), small_network.images(64, 32, seed=3)
     holdout = [small_network.clip(length, 40, seed) for seed, length in enumerate([2, 9, 40] * 17)]
@@ -69,6 +71,8 @@ def _export(folder: Path) -> None:
             with silent():
                 made = export(network, folder.with_name(recipe.name), [recipe.name], images, holdout).folder
         except InputError as error:
+            if isinstance(error, VerificationError):
+                raise
             print(f"{recipe.name}: passed over: {error}")
             continue
         folder.mkdir(exist_ok=True)
@@ -103,23 +107,32 @@ def _compare(emulator, bundle: Path, place: Path) -> list[str]:
         if str(arm["machine"]) != "aarch64":
             raise InputError(f"the emulated processor must be aarch64. Received: {arm['machine']}")
         print(f"{platform.machine()} against {arm['machine']}")
-        names = [name for name in here.files if name != "machine"]
-        return [name for name in names if not _alike(name, here[name], arm[name], bundle)]
+        return [name for name in here.files if name != "machine" and not _alike(name, here, arm, bundle)]
 
 
-def _alike(name: str, here: np.ndarray, arm: np.ndarray, bundle: Path) -> bool:
+def _alike(name: str, here: Mapping[str, np.ndarray], arm: Mapping[str, np.ndarray], bundle: Path) -> bool:
     """Print one line, and say whether it keeps the rule."""
     recipe, _, output = name.partition("/")
-    spec = next(iter(TFLiteModel(bundle / recipe).signatures["classify"].outputs.values()))
+    model = TFLiteModel(bundle / recipe)
     # A file with integers at its ends has integers throughout; the motion image before them is floats in every file.
-    exact = output != "motion_image" and spec.scale > 0
-    delta = float(np.abs(here - arm).max())
-    agree = float((here.argmax(-1) == arm.argmax(-1)).mean()) if output != "motion_image" else 1.0
-    identical = here.tobytes() == arm.tobytes()
-    kept = identical if exact else delta <= BOUND
-    rule = "identical" if exact else f"within {BOUND:g}"
-    said = "identical" if identical else f"max |delta| {delta:.2e}, labels {agree:.1%}"
-    print(f"{recipe:16} {output:14} {len(here):3} answers: {said}  (must be {rule}: {'kept' if kept else 'BROKEN'})")
+    integer = next(iter(model.signatures["classify"].outputs.values())).scale > 0
+    bound = 0.0 if integer and output != "motion_image" else BOUND
+    bounds = np.full(len(here[name]), bound)
+    if output == "classify_clip" and model.recipe["recipe"]["activations"] != "float32":
+        # The last bit of a motion image may turn the rounding of an activation: then the recipe's own bound holds.
+        moved = [
+            not np.array_equal(*pair)
+            for pair in zip(here[f"{recipe}/motion_image"], arm[f"{recipe}/motion_image"], strict=False)
+        ]
+        bounds[moved] = model.recipe["recipe"]["max_delta"]
+    deltas = np.abs(here[name] - arm[name]).reshape(len(bounds), -1).max(1)
+    agree = float((here[name].argmax(-1) == arm[name].argmax(-1)).mean()) if output != "motion_image" else 1.0
+    kept = bool((deltas <= bounds).all())
+    rule = "identical" if bound == 0 else f"within {BOUND:g}"
+    if bounds.max() > BOUND:
+        rule += f"; {int((bounds > BOUND).sum())} with another motion image within {bounds.max():g}"
+    said = "identical" if not deltas.any() else f"max |delta| {deltas.max():.2e}, labels {agree:.1%}"
+    print(f"{recipe:16} {output:14} {len(bounds):3} answers: {said}  (must be {rule}: {'kept' if kept else 'BROKEN'})")
     return kept
 
 

@@ -4,34 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import os
-import shutil
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from affnet_tf.config import ExperimentConfig, check
 from affnet_tf.errors import InputError, unknown
 from affnet_tf.evaluation.headline import ALL, Headline, headlines
 from affnet_tf.evaluation.metrics import Scores
 from affnet_tf.evaluation.predictions import Prediction, Predictions, write_predictions
-from affnet_tf.evaluation.protocols import BY_FOLD, EVEN, Fold, Key, check_folds, hold_out_subjects
+from affnet_tf.evaluation.protocols import BY_FOLD, Fold, Key, check_folds, hold_out_subjects
 from affnet_tf.evaluation.protocols import folds as folds_of
 from affnet_tf.files import read_json, write_json
-from affnet_tf.models.affectivenet import probabilities
 from affnet_tf.models.checkpoint import Checkpoint, is_checkpoint, load_checkpoint, save_checkpoint
-from affnet_tf.models.networks import build_network, set_frequencies
-from affnet_tf.pipeline.input import training_batches
-from affnet_tf.pipeline.store import StoredClip, naming_damage
+from affnet_tf.models.networks import build_network
+from affnet_tf.pipeline.store import StoredClip
 from affnet_tf.training.cluster import on_cluster
-from affnet_tf.training.fit import History, Trainer, balanced_weights
-from affnet_tf.training.fold_batch import FoldBatch, even_groups, folds_at_once
-from affnet_tf.training.gallery import Gallery
+from affnet_tf.training.fitting import fit_clips, new_trainer, steps_of
+from affnet_tf.training.fold_batch import folds_at_once
+from affnet_tf.training.folds import FoldWork, Trainers, fold_steps, folds_elsewhere
 from affnet_tf.training.labelled import LabelledClips
 from affnet_tf.training.parallel import in_processes
 from affnet_tf.training.progress import Report
@@ -110,9 +104,9 @@ def train(
         return load_checkpoint(out / "model")
     data.load()
     with devices.scope():
-        trainer = _trainer(config, data.classes, _epoch(len(kept), config), devices)
+        trainer = new_trainer(config, data.classes, steps_of(len(kept), config), devices)
         run.begin(devices.told(config.train.batch_size), _facts(config, data))
-        history = _fit(
+        history = fit_clips(
             trainer,
             data,
             config,
@@ -194,7 +188,7 @@ def evaluate(
     pending = [fold.name for fold in folds if not run.fold(fold.name).exists()]
     if pending:
         # Built before anything is written: a network that cannot be built leaves no folder.
-        trainers = _Trainers(config, data.classes, _steps(folds, protocol, config), devices)
+        trainers = Trainers(config, data.classes, fold_steps(folds, protocol, config), devices)
         together = folds_at_once(fold_batch, devices, trainers.of(pending[0]).model, config)
         check(together == 1 or parallel == 1, "parallel", f"be 1 with a fold_batch of {together}", parallel)
         check(together == 1 or engine == "local", "engine", f"be local with a fold_batch of {together}", engine)
@@ -203,16 +197,17 @@ def evaluate(
             devices.told(config.train.batch_size),
             {**_facts(config, data), **({"excluded": excluded} if excluded else {})},
         )
+        work = FoldWork(data, config, folds, run, devices, trainers, tensorboard)
         processes = min(parallel, len(pending))
         arguments = (os.fspath(store), config, folds, trainers.steps, run, device, processes, tensorboard)
         if engine == "ray":
-            finished = on_cluster(_run_folds_elsewhere, pending, devices.kind, arguments)
+            finished = on_cluster(folds_elsewhere, pending, devices.kind, arguments)
         elif parallel > 1:
-            finished = in_processes(_run_folds_elsewhere, pending, processes, arguments)
+            finished = in_processes(folds_elsewhere, pending, processes, arguments)
         elif together > 1:
-            finished = _run_folds_together(pending, trainers, data, config, folds, run, devices, together)
+            finished = work.together(pending, together)
         else:
-            finished = _run_folds(pending, trainers, data, config, folds, run, devices, tensorboard)
+            finished = work.in_turn(pending)
         done = len(folds) - len(pending)
         with contextlib.closing(finished):
             if progress:
@@ -224,187 +219,6 @@ def evaluate(
     elif progress:
         progress(len(folds), len(folds), "done")
     return _gather(run, data, folds, protocol in BY_FOLD)
-
-
-def _run_folds(
-    names: Iterable[str],
-    trainers: _Trainers,
-    data: LabelledClips,
-    config: ExperimentConfig,
-    folds: Sequence[Fold],
-    run: Run,
-    devices: Devices,
-    tensorboard: bool,
-) -> Iterator[str]:
-    """Run folds one after the other; each is written when it is finished, and then named."""
-    by_name = {fold.name: fold for fold in folds}
-    data.load()
-    with devices.scope():
-        for name in names:
-            trainer = trainers.of(name)
-            log_dir = run.path / "tensorboard" / name if tensorboard else None
-            if log_dir is not None:
-                shutil.rmtree(log_dir, ignore_errors=True)  # of a fold that was cut off
-            try:
-                outcome = _run_fold(trainer, data, config, by_name[name], log_dir)
-                _show(Gallery(trainer.model, config.model), run.fold(name), data, outcome)
-            except InputError as error:
-                raise InputError(f"fold {name!r}: {error}") from None
-            write_json(run.fold(name), outcome)
-            yield name
-
-
-def _run_folds_together(
-    names: Sequence[str],
-    trainers: _Trainers,
-    data: LabelledClips,
-    config: ExperimentConfig,
-    folds: Sequence[Fold],
-    run: Run,
-    devices: Devices,
-    together: int,
-) -> Iterator[str]:
-    """The same with several folds in one program; those of one group have as many steps in an epoch."""
-    by_name = {fold.name: fold for fold in folds}
-    data.load()
-    with devices.scope():
-        for steps in sorted({trainers.steps[name] for name in names}):
-            groups = even_groups([name for name in names if trainers.steps[name] == steps], together)
-            trainer = trainers.of(groups[0][0])
-            batch = FoldBatch(trainer, len(groups[0]))
-            for group in groups:
-                started = time.perf_counter()
-                streams = {name: _batches(data, config, by_name[name].train)(0) for name in group}
-                with naming_damage(data.store):
-                    histories = batch.fit(streams)
-                seconds = (time.perf_counter() - started) / len(group)
-                for name in group:
-                    batch.take(name)
-                    outcome = _outcome(trainer, data, config, by_name[name], histories[name], seconds)
-                    _show(Gallery(trainer.model, config.model), run.fold(name), data, outcome)
-                    write_json(run.fold(name), outcome)
-                    yield name
-
-
-def _run_folds_elsewhere(
-    names: Iterable[str],
-    store: str | os.PathLike,
-    config: ExperimentConfig,
-    folds: Sequence[Fold],
-    steps: dict[str, int],
-    run: Run,
-    device: str,
-    processes: int,
-    tensorboard: bool,
-) -> Iterator[str]:
-    """The same in a process of its own."""
-    devices = choose_devices(device, config.train.precision)
-    data = LabelledClips(store, config, processes)
-    trainers = _Trainers(config, data.classes, steps, devices)
-    yield from _run_folds(names, trainers, data, config, folds, run, devices, tensorboard)
-
-
-def _run_fold(
-    trainer: Trainer, data: LabelledClips, config: ExperimentConfig, fold: Fold, log_dir: Path | None
-) -> dict[str, Any]:
-    started = time.perf_counter()
-    trainer.reset()
-    history = _fit(trainer, data, config, fold.train, fold.validation, log_dir=log_dir)
-    return _outcome(trainer, data, config, fold, history, time.perf_counter() - started)
-
-
-def _outcome(
-    trainer: Trainer, data: LabelledClips, config: ExperimentConfig, fold: Fold, history: History, seconds: float
-) -> dict[str, Any]:
-    started = time.perf_counter()
-
-    def predict(keys: Sequence[Key]) -> list[list]:
-        predicted = probabilities(trainer.model, data.pictures(keys), config.train.batch_size) if keys else []
-        return [[*key, *map(float, row)] for key, row in zip(keys, predicted, strict=True)]
-
-    return {
-        "history": history,
-        "train": fold.train,
-        "validation": fold.validation,
-        "excluded": fold.excluded,
-        "reason": fold.reason,
-        "predictions": predict(fold.test),
-        "validation_predictions": predict(fold.validation),
-        "seconds": seconds + time.perf_counter() - started,
-    }
-
-
-def _show(gallery: Gallery, file: Path, data: LabelledClips, outcome: dict[str, Any]) -> None:
-    """Write what the network saw of a few test clips, beside the fold's outcome."""
-    keys = [(dataset, clip_id) for dataset, clip_id, *_ in outcome["predictions"]]
-    predicted = np.array([numbers for _, _, *numbers in outcome["predictions"]])
-    gallery.write(file.with_suffix(".npz"), keys, data.pictures(keys), data.truth(keys), predicted)
-
-
-def _fit(
-    trainer: Trainer,
-    data: LabelledClips,
-    config: ExperimentConfig,
-    train_keys: Sequence[Key],
-    validation_keys: Sequence[Key],
-    **options: Any,
-) -> History:
-    truth = data.truth(train_keys)
-    if config.model.network == "majority":
-        set_frequencies(trainer.model, truth)
-        return {}
-    validation = None
-    if validation_keys:
-        weight = _class_weights(data, config, truth)
-        one_hot = np.eye(data.classes, dtype=np.float32)[data.truth(validation_keys)]
-        validation = (data.pictures(validation_keys), one_hot, weight[data.truth(validation_keys)])
-    with naming_damage(data.store):
-        return trainer.fit(_batches(data, config, train_keys), validation, **options)
-
-
-def _batches(data: LabelledClips, config: ExperimentConfig, keys: Sequence[Key]) -> Callable[[int], Any]:
-    """Given a number of batches to leave out, the endless batches of a fold's training clips."""
-    truth = data.truth(keys)
-    weight = _class_weights(data, config, truth)
-    labels = {data.row_of[key]: label for key, label in zip(keys, truth, strict=True)}
-    weights = {row: float(weight[label]) for row, label in labels.items()}
-    return lambda skip: training_batches(data.clips, labels, weights, data.classes, config, config.train.seed, skip)
-
-
-def _class_weights(data: LabelledClips, config: ExperimentConfig, truth: Sequence[int]) -> np.ndarray:
-    return balanced_weights(truth, data.classes) if config.train.class_weights else np.ones(data.classes)
-
-
-def _trainer(config: ExperimentConfig, classes: int, steps: int, devices: Devices) -> Trainer:
-    keras.utils.set_random_seed(config.train.seed)
-    model = devices.synchronise(build_network(config.model, classes))
-    return Trainer(model, config.train, steps, devices.jit_compile, devices.replicas)
-
-
-class _Trainers:
-    """A trainer for each number of steps that a fold's epoch has; folds with the same number share one compiled step."""
-
-    def __init__(self, config: ExperimentConfig, classes: int, steps: dict[str, int], devices: Devices) -> None:
-        self.steps = steps
-        self._make = functools.cache(lambda count: _trainer(config, classes, count, devices))
-        self._devices = devices
-
-    def of(self, fold: str) -> Trainer:
-        """The trainer of a fold, by its name."""
-        with self._devices.scope():
-            return self._make(self.steps[fold])
-
-
-def _steps(folds: Sequence[Fold], protocol: str, config: ExperimentConfig) -> dict[str, int]:
-    """Steps in an epoch, by fold: its own clips over the batch size, or, where all folds train on nearly as many, the mean."""
-    clips = {fold.name: float(len(fold.train)) for fold in folds}
-    if protocol in EVEN:
-        clips = dict.fromkeys(clips, sum(clips.values()) / len(clips))
-    return {name: _epoch(count, config) for name, count in clips.items()}
-
-
-def _epoch(clips: float, config: ExperimentConfig) -> int:
-    return max(1, round(clips / config.train.batch_size))
 
 
 def _float32_copy(model: keras.Model, config: ExperimentConfig, classes: int) -> keras.Model:

@@ -1,0 +1,67 @@
+"""From labelled clips to a fit: the trainer of a network, its batches, and what it is validated on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from affnet_tf.config import ExperimentConfig
+from affnet_tf.evaluation.protocols import Key
+from affnet_tf.models.networks import build_network, set_frequencies
+from affnet_tf.pipeline.input import training_batches
+from affnet_tf.pipeline.store import naming_damage
+from affnet_tf.training.fit import History, Trainer, balanced_weights
+from affnet_tf.training.labelled import LabelledClips
+from affnet_tf.training.strategy import Devices
+
+__all__ = ["batches_of", "fit_clips", "new_trainer", "steps_of"]
+
+
+def fit_clips(
+    trainer: Trainer,
+    data: LabelledClips,
+    config: ExperimentConfig,
+    train_keys: Sequence[Key],
+    validation_keys: Sequence[Key],
+    **options: Any,
+) -> History:
+    """Fit to some clips and watch others; ``options`` are those of ``Trainer.fit``. The majority class needs no fit."""
+    truth = data.truth(train_keys)
+    if config.model.network == "majority":
+        set_frequencies(trainer.model, truth)
+        return {}
+    validation = None
+    if validation_keys:
+        weight = _class_weights(data, config, truth)
+        one_hot = np.eye(data.classes, dtype=np.float32)[data.truth(validation_keys)]
+        validation = (data.pictures(validation_keys), one_hot, weight[data.truth(validation_keys)])
+    with naming_damage(data.store):
+        return trainer.fit(batches_of(data, config, train_keys), validation, **options)
+
+
+def batches_of(data: LabelledClips, config: ExperimentConfig, keys: Sequence[Key]) -> Callable[[int], Any]:
+    """Given a number of batches to leave out, the endless batches of a fold's training clips."""
+    truth = data.truth(keys)
+    weight = _class_weights(data, config, truth)
+    labels = {data.row_of[key]: label for key, label in zip(keys, truth, strict=True)}
+    weights = {row: float(weight[label]) for row, label in labels.items()}
+    return lambda skip: training_batches(data.clips, labels, weights, data.classes, config, config.train.seed, skip)
+
+
+def _class_weights(data: LabelledClips, config: ExperimentConfig, truth: Sequence[int]) -> np.ndarray:
+    return balanced_weights(truth, data.classes) if config.train.class_weights else np.ones(data.classes)
+
+
+def new_trainer(config: ExperimentConfig, classes: int, steps: int, devices: Devices) -> Trainer:
+    """A network of the experiment, from its seed, and its compiled step; within the devices' scope."""
+    keras.utils.set_random_seed(config.train.seed)
+    model = devices.synchronise(build_network(config.model, classes))
+    return Trainer(model, config.train, steps, devices.jit_compile, devices.replicas)
+
+
+def steps_of(clips: float, config: ExperimentConfig) -> int:
+    """Steps in an epoch of so many clips."""
+    return max(1, round(clips / config.train.batch_size))

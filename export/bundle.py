@@ -150,7 +150,7 @@ def export(
                     f"recipe {each.name!r} must answer as Keras does. Received: {_joined(verification)}"
                 )
             vectors = make_vectors(made.checkpoint, material.clips, window)
-            notes = (*material.notes(each), *_stream_notes(checkpoint))
+            notes = material.notes(each)
             _write(temporary / each.name, file, checkpoint, each, metadata, notes, material, vectors)
             _write_verified(temporary / each.name, each, metadata, origin, verification, made.facts, notes, vectors)
             (temporary / each.name / GRAPH_FILE).write_bytes(picture)
@@ -255,16 +255,6 @@ def _write_verified(
 def _write_sums(folder: Path) -> None:
     sums = "".join(f"{digest}  {name}\n" for name, digest in file_sums(folder).items())
     (folder / SUMS_FILE).write_text(sums, encoding="utf-8")
-
-
-def _stream_notes(checkpoint: Checkpoint) -> tuple[str, ...]:
-    weights = checkpoint.config.motion.weights
-    if weights == "linear":
-        return ()
-    return (
-        f"with {weights!r} weights classify_state pools the whole window anew; 'linear' ones are carried on from frame to "
-        "frame",
-    )
 
 
 def check_replaceable(out: str | os.PathLike, force: bool) -> None:

@@ -31,10 +31,14 @@ def network():
 
 
 @pytest.fixture(scope="module")
-def models(network, tmp_path_factory):
+def file(network):
+    return convert_network(network, recipe("float32"))
+
+
+@pytest.fixture(scope="module")
+def models(file, tmp_path_factory):
     """The same network behind three kinds of motion; what a stream costs does not depend on the network."""
     folder = tmp_path_factory.mktemp("models")
-    file = convert_network(network, recipe("float32"))
     for name, settings in KINDS.items():
         (folder / f"{name}.tflite").write_bytes(convert_fronts(MotionPath(settings, 40, 32), WINDOW).around(file))
     return {name: TFLiteModel(folder / f"{name}.tflite") for name in KINDS}
@@ -114,12 +118,11 @@ def test_bad_frames_and_states_are_refused(models):
         model.update(frame, {**state, "window": state["window"][:, 1:]})
 
 
-def test_a_file_without_streams_says_so(network, tmp_path):
+def test_a_file_without_streams_says_so(file, tmp_path):
     from affnet_tf.export.join import join
 
     front = convert_fronts(MotionPath(KINDS["linear"], 40, 32), WINDOW)
-    network_file = convert_network(network, recipe("float32"))
-    (tmp_path / "two.tflite").write_bytes(join(network_file, {"classify_clip": front.motion}))
+    (tmp_path / "two.tflite").write_bytes(join(file, {"classify_clip": front.motion}))
     model = TFLiteModel(tmp_path / "two.tflite")
     assert model.window is None
     for call in (model.new_state, lambda: model.update(None, {}), lambda: model.classify_state({})):

@@ -17,15 +17,19 @@ os.environ["KERAS_BACKEND"] = "jax"
 
 import itertools
 
-import keras
 import numpy as np
 
 from affnet_tf.config import ModelConfig, TrainConfig
 from affnet_tf.console import Console
-from affnet_tf.models.affectivenet import affectivenet
-from affnet_tf.training.fit import Trainer
-from affnet_tf.training.fold_batch import FoldBatch
-from affnet_tf.training.strategy import choose_devices
+from affnet_tf.silence import silent
+
+with silent():
+    import keras
+
+    from affnet_tf.models.affectivenet import affectivenet
+    from affnet_tf.training.fit import Trainer
+    from affnet_tf.training.fold_batch import FoldBatch
+    from affnet_tf.training.strategy import choose_devices
 
 BATCH, CLASSES, FOLDS, CLIPS, ROUNDS = 16, 3, 68, 442, 3
 
@@ -47,7 +51,7 @@ def main(count: int = 4, size: int = 28, steps: int = 27) -> None:
 
         def alone() -> None:
             trainer.reset()
-            trainer.fit(lambda skip: itertools.cycle(batches))
+            trainer.fit(lambda skip: (batch for batch in itertools.cycle(batches)))
 
         def at_once() -> None:
             together.fit({str(place): itertools.cycle(batches) for place in range(count)})

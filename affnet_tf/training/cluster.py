@@ -72,8 +72,10 @@ def _connect() -> Any:
         raise InputError(
             f"engine 'ray' must be told its cluster: {ADDRESS}=host:6379, or auto on a machine of it. Received: none"
         )
-    import ray
-
+    try:
+        import ray
+    except ModuleNotFoundError:
+        raise InputError("engine 'ray' needs the package 'ray': pip install 'affnet_tf[ray]'. Received: none") from None
     if address != "auto" and not address.startswith("ray://"):
         _reach(address)
     try:

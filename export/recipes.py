@@ -52,7 +52,7 @@ class Recipe:
         max_delta: bound of |probability - Keras' probability|, over classes, images and both signatures.
         min_agreement: bound of the share of images with the same label as Keras gives.
 
-    The bounds are part of the recipe, stated before anything is measured: an export that breaks one fails, and ``affnet
+    The bounds are part of the recipe, whatever a file then reaches: an export that breaks one fails, and ``affnet
     verify`` holds the file to the same ones wherever it goes. After fine-tuning, Keras is the fine-tuned network: the bounds
     are about the conversion, and what fine-tuning did to the network is told by its accuracy before and after.
     """

@@ -70,12 +70,16 @@ def _export(folder: Path) -> list[str]:
         from affnet_tf.export.verify import VerificationError
 
     broken = []
-    network, images = small_network.checkpoint(40), small_network.images(64, 32, seed=3)
+    network = small_network.checkpoint(40, kernels=(3, 5), widths=(8,))
+    images = small_network.calibration(network)
+    # What small_network.calibration shows, in its order.
+    labels = [*(i % 3 for i in range(32)), *(seed % 3 for seed in range(60, 92))]
     holdout = [small_network.clip(length, 40, seed) for seed, length in enumerate([2, 9, 40] * 17)]
     for recipe in RECIPES:
         try:
             with silent():
-                made = export(network, folder.with_name(recipe.name), [recipe.name], images, holdout).folder
+                out = folder.with_name(recipe.name)
+                made = export(network, out, [recipe.name], images, holdout, calibration_labels=labels).folder
         except VerificationError as error:
             print(f"{recipe.name}: not exported: {error}")
             broken.append(f"{recipe.name}/export")

@@ -118,7 +118,7 @@ def perform(
     difficulty: float = 1.0,
     ambiguity: float = 0.0,
     seconds: tuple[float, float] = (0.12, 0.5),
-    peak: tuple[float, float] = (0.015, 0.035),
+    peak: tuple[float, float] = (0.013, 0.034),
     expressive: float = 1.0,
 ) -> Performance:
     """Draw how ``emotion`` is shown.
@@ -190,7 +190,7 @@ def profile(time: np.ndarray, apex: float, hold: float) -> np.ndarray:
 
 def _units(rng: np.random.Generator, prototype: Prototype, difficulty: float) -> list[int]:
     way = list(prototype.ways[int(rng.integers(len(prototype.ways)))])
-    lost = rng.random(len(way)) < min(0.1 * difficulty, 0.6)
+    lost = rng.random(len(way)) < min(0.15 * difficulty, 0.6)
     kept = [unit for unit, gone in zip(way, lost, strict=True) if not gone]
     if not prototype.core & set(kept):
         spared = [unit for unit in way if unit in prototype.core]

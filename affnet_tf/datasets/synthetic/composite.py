@@ -59,7 +59,7 @@ COMPOSITE: Mapping[str, Part] = MappingProxyType(
             24,
             {"disgust": 61, "repression": 27, "happiness": 32, "surprise": 25},
             0.6,
-            Difficulty(expression=1.2, style=1.5, recording=1.2, ambiguity=0.14, apex_error=0.1),
+            Difficulty(expression=1.2, style=1.5, recording=1.2, blinks=1.0, ambiguity=0.14, apex_error=0.1),
         ),
         "samm": Part(
             28,

@@ -3,7 +3,7 @@
     python benchmarks/export.py [--rounds 15] [--network affectivenet_edge] [--recipe full_int8 ...]
 
 Random weights: neither size nor latency depends on them, but for the compressed size of pruned and clustered ones, which are
-fine-tuned for one epoch on noise. Every round times each file once, one after the other, so that a busy moment of the machine
+fine-tuned for two epochs on noise. Every round times each file once, one after the other, so that a busy moment of the machine
 hits all of them; the ratio is the median over rounds of the ratio within a round, to MobileNetV2 (1.0, 112×112) in full_int8.
 """
 

@@ -117,7 +117,7 @@ def export(
         holdout_labels: label indices of ``holdout``, if they are known: then ``verify.json`` has accuracies.
         data: what ``holdout`` is, for ``verify.json``.
         origin: where the network comes from, for the model card and the metadata.
-        window: number of frames that the streaming signatures look back, at least 2.
+        window: number of frames that the streaming signatures look back, 2 to 4096.
         force: replace a bundle that is there already.
 
     Raises:
@@ -128,7 +128,7 @@ def export(
     chosen = [recipe(name) for name in dict.fromkeys(recipes)]
     if not chosen:
         raise InputError(f"an export must name a recipe: {', '.join(each.name for each in RECIPES)}. Received: none")
-    check(window >= 2, "window", "be at least 2", window)
+    check(2 <= window <= 4096, "window", "lie in [2, 4096]", window)  # beyond, a sum of frames may not fit in 32 bits
     out = Path(out)
     check_replaceable(out, force)
     checkpoint = in_float32(checkpoint)

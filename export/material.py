@@ -41,9 +41,12 @@ class Material:
         """Raise if a recipe lacks something.
 
         Raises:
-            InputError: no calibration images or wrong ones, or none with labels for a recipe that fine-tunes.
+            InputError: no calibration images or wrong ones; for a recipe that fine-tunes, none with labels, or another network.
         """
         representative_dataset(self.images, checkpoint.config.model.input_size, recipe)
+        network = checkpoint.config.model.network
+        if not recipe.serves(network):
+            raise InputError(f"recipe {recipe.name!r} must have AffectiveNet to fine-tune. Received: {network!r}")
         if recipe.needs_labels and self.labels is None:
             raise InputError(
                 f"recipe {recipe.name!r} must have labelled motion images of training subjects to fine-tune on. "

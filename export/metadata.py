@@ -44,10 +44,6 @@ _MEANING = {
     PROBABILITIES: "probability of each label, in the order of labels.txt",
 }
 _RANGE = {MOTION_IMAGE: [0.0, 1.0], PROBABILITIES: [0.0, 1.0], FRAMES: [0, 255], FRAME: [0, 255], WINDOW: [0, 255]}
-_CROP = (
-    "The face is found in the first frame. The crop is a square around it, turned so that the eyes are level; the same crop is "
-    "taken from every frame, since a crop for each frame would add the detector's jitter to the motion."
-)
 
 
 def describe_file(file: bytes, checkpoint: Checkpoint, recipe: Recipe, origin: Origin) -> dict[str, Any]:
@@ -61,7 +57,7 @@ def describe_file(file: bytes, checkpoint: Checkpoint, recipe: Recipe, origin: O
         "scheme": checkpoint.config.labels,
         "recipe": recipe.name,
         "motion": dataclasses.asdict(checkpoint.config.motion),
-        "crop": _CROP,
+        "crop": list(origin.crops),
         "frame_size": checkpoint.frame_size,
         "input_size": checkpoint.config.model.input_size,
         "fps": origin.fps,

@@ -43,6 +43,7 @@ class Origin:
         validation_subjects: how many more were held out.
         fps: frames in a second, the median over the training clips.
         synthetic: whether any of the people do not exist.
+        crops: how the frames were cropped, in words, for each part of the store.
         scores: of an evaluation.
     """
 
@@ -51,6 +52,7 @@ class Origin:
     validation_subjects: int = 0
     fps: float | None = None
     synthetic: bool | None = None
+    crops: tuple[str, ...] = ()
     scores: tuple[Score, ...] = ()
 
 
@@ -66,7 +68,26 @@ def store_origin(store: Store, trained: Sequence[StoredClip], validation_subject
         validation_subjects=validation_subjects,
         fps=float(statistics.median(rates)) if rates else None,
         synthetic=store.synthetic,
+        crops=tuple(sorted({_crop(part["settings"]) for part in store.manifest["parts"].values()})),
     )
+
+
+def _crop(settings: dict[str, Any]) -> str:
+    """How the frames of a part were cropped, for whoever crops frames for the network."""
+    if settings["detector"] == "none":
+        words = "The frames were face crops already; each axis was resized by itself."
+    else:
+        words = (
+            "The face is found in the first frame. The crop is a square around it with a margin of "
+            f"{settings['margin']:g} of its side all around, turned so that the eyes are level; the same crop is taken from "
+            "every frame, since a crop for each frame would add the detector's jitter to the motion."
+        )
+    if settings["magnify"]:
+        low, high = settings["band"]
+        words += (
+            f" Motion of {low:g} to {high:g} Hz was magnified, factor {settings['magnify']:g}; an app must do it too."
+        )
+    return words
 
 
 def read_score(run: str | os.PathLike, checkpoint: Checkpoint) -> tuple[Score, ...]:

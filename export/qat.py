@@ -56,14 +56,10 @@ def fine_tune(checkpoint: Checkpoint, recipe: Recipe, images: np.ndarray, labels
         labels: integers (N,), their label indices.
 
     Raises:
-        InputError: the toolkit is not installed, a network that ``tf_keras`` cannot build, or a loss that is not finite.
+        InputError: the toolkit is not installed, or a loss that is not finite.
     """
     tf_keras, tfmot = _toolkit()
     settings = recipe.fine_tuning
-    if checkpoint.config.model.network == "mobilenetv3small":
-        raise InputError(
-            f"recipe {recipe.name!r} must have a network that Keras 2 can build. Received: 'mobilenetv3small'"
-        )
     tf_keras.utils.set_random_seed(settings.seed)
     twin = flat_network(checkpoint.config.model, len(checkpoint.labels), tf_keras)
     copy_weights(checkpoint.model, twin)
@@ -150,7 +146,12 @@ def _clustered(twin: Any, settings: FineTuning, tf_keras: Any, tfmot: Any) -> An
         "number_of_clusters": settings.clusters,
         "cluster_centroids_init": clustering.CentroidInitialization.KMEANS_PLUS_PLUS,
     }
-    return _wrapped(twin, lambda layer: clustering.cluster_weights(layer, **options), tf_keras)
+
+    def cluster(layer: Any) -> Any:
+        small = np.prod(layer.kernel.shape) < settings.clusters  # it has as few weights as it may keep
+        return layer if small else clustering.cluster_weights(layer, **options)
+
+    return _wrapped(twin, cluster, tf_keras)
 
 
 def _rounding(twin: Any, checkpoint: Checkpoint, images: np.ndarray, tf_keras: Any, tfmot: Any) -> Any:

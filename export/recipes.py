@@ -81,6 +81,10 @@ class Recipe:
         """Whether motion images of training subjects are needed with their labels."""
         return self.fine_tuning is not None
 
+    def serves(self, network: str) -> bool:
+        """Whether a network may be exported so: the toolkit that fine-tunes refuses layers of the networks to compare with."""
+        return self.fine_tuning is None or network == "affectivenet"
+
     def to_json(self) -> dict[str, Any]:
         """All fields, JSON-ready."""
         return {**dataclasses.asdict(self), "needs_calibration": self.needs_calibration}

@@ -199,6 +199,8 @@ def test_an_export_calibrates_on_training_clips_and_is_verified_on_held_out_ones
     monkeypatch.setattr(export_room, "export", spy)
     answer = document(capsys, "export", made / "run", "--out", tmp_path / "bundle", "--recipe", "float32")
     assert answer["recipes"]["float32"]["data"] == HELD_OUT
+    metadata = json.loads((tmp_path / "bundle" / "float32" / "metadata.json").read_text(encoding="utf-8"))
+    assert metadata["crop"] == ["The frames were face crops already; each axis was resized by itself."]
     checkpoint, store = load_checkpoint(made / "run" / "model"), open_store(made / "store")
     (person,) = checkpoint.details["validation_subjects"]
     clips = {store.clips[row].clip_id: (row, frames) for row, frames, _ in read_clips(store).as_numpy_iterator()}

@@ -172,6 +172,8 @@ def test_a_clip_that_would_not_fit_in_memory_is_refused_before_it_is_read(tmp_pa
         crop_clip(clip, settings)
     assert CropConfig(size=1024, detector="none", magnify=4).most_frames == 21
     assert CropConfig().most_frames == 5461
+    small = CropConfig(size=28, magnify=4).most_frames
+    assert 4 * 28**2 * 3 * small + 4 * small**2 <= 256 << 20 < 4 * 28**2 * 3 * (small + 1) + 4 * (small + 1) ** 2
 
 
 def test_a_video_is_refused_at_the_first_frame_too_many(tmp_path, monkeypatch):

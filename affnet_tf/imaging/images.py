@@ -32,7 +32,8 @@ def read_image(path: str | os.PathLike, *, least: int | None = None) -> np.ndarr
         path: the file.
         least: both sides are wanted this large at most, in pixels. A JPEG is then decoded at a half, a quarter or an eighth
             of its size, whichever is the smallest that leaves both sides at least three times so large; or at a half, if both
-            sides are even and still so large. This halves the time. An odd side has half a pixel of padding in it when it is
+            sides are even and still so large. This halves the time, and costs a motion of half a pixel a little of what it
+            should be (docs/architecture.md, Resizing). An odd side has half a pixel of padding in it when it is
             halved, which moves everything. None: as large as it is.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Iterator
 from typing import Protocol
@@ -72,7 +73,12 @@ class CropConfig:
     @property
     def most_frames(self) -> int:
         """The longest clip that is taken: whatever the dataset, a clip has to fit in memory."""
-        return int(CLIP_BYTES / (self.size**2 * 3) / (MAGNIFIED if self.magnify else 1))
+        frame = self.size**2 * 3
+        if not self.magnify:
+            return int(CLIP_BYTES / frame)
+        # The greatest T with MAGNIFIED frames' bytes for each and 4 T^2 for the matrix.
+        half = MAGNIFIED * frame / 2
+        return int((math.sqrt(half**2 + 4 * CLIP_BYTES) - half) / 4)
 
 
 @dataclasses.dataclass(frozen=True)

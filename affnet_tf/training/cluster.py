@@ -8,9 +8,11 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import keras
+
 from affnet_tf.errors import InputError
 
-__all__ = ["on_cluster"]
+__all__ = ["join_cluster", "on_cluster"]
 
 ADDRESS = "RAY_ADDRESS"
 # How often a task may lose the machine or the process that it runs on.
@@ -42,12 +44,14 @@ def on_cluster(
         InputError: no cluster answers at RAY_ADDRESS, Ray is not installed, a task lost its machine too often, or what
             ``work`` raised.
     """
-    ray = _connect()
+    ray = join_cluster()
     resources = {"cpu": {"num_cpus": 1}, "gpu": {"num_cpus": 1, "num_gpus": 1}, "tpu": {"resources": {"TPU": 1}}}[kind]
     alone = 0.0
-    do = ray.remote(max_retries=LOSSES, **resources)(_do)
+    # Read when the work is unpickled, which imports Keras: too early for a task to set them.
+    variables = {"KERAS_BACKEND": keras.backend.backend(), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    do = ray.remote(max_retries=LOSSES, runtime_env={"env_vars": variables}, **resources)(_do)
     run, sent = uuid.uuid4().hex, ray.put((work, arguments))
-    waiting = [do.remote(run, name, sent, os.environ.get("KERAS_BACKEND")) for name in names]
+    waiting = [do.remote(run, name, sent) for name in names]
     try:
         while waiting:
             ready, waiting = ray.wait(waiting, num_returns=1, timeout=_POLL_SECONDS)
@@ -66,7 +70,12 @@ def on_cluster(
         ray.shutdown()
 
 
-def _connect() -> Any:
+def join_cluster() -> Any:
+    """Ray, connected to the cluster at RAY_ADDRESS; once is enough.
+
+    Raises:
+        InputError: no cluster answers there, or Ray is not installed.
+    """
     address = os.environ.get(ADDRESS)
     if not address:
         raise InputError(
@@ -76,6 +85,8 @@ def _connect() -> Any:
         import ray
     except ModuleNotFoundError:
         raise InputError("engine 'ray' needs the package 'ray': pip install 'affnet_tf[ray]'. Received: none") from None
+    if ray.is_initialized():
+        return ray
     if address != "auto" and not address.startswith("ray://"):
         _reach(address)
     try:
@@ -113,11 +124,8 @@ def _result(ray: Any, task: Any) -> str:
     return name
 
 
-def _do(run: str, name: str, sent: tuple[Callable[..., Iterator[str]], tuple[Any, ...]], backend: str | None) -> tuple:
+def _do(run: str, name: str, sent: tuple[Callable[..., Iterator[str]], tuple[Any, ...]]) -> tuple:
     """One name, in a process of the cluster. It keeps what it has set up for the next name of the same run."""
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    if backend:
-        os.environ["KERAS_BACKEND"] = backend
     from affnet_tf.training.strategy import share_cores
 
     if run not in _working:

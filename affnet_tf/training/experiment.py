@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from affnet_tf.config import ExperimentConfig, check
+from affnet_tf.config import ExperimentConfig, check, replace
 from affnet_tf.errors import InputError, unknown
 from affnet_tf.evaluation.headline import ALL, Headline, headlines
 from affnet_tf.evaluation.metrics import Scores
@@ -22,7 +22,7 @@ from affnet_tf.files import read_json, write_json
 from affnet_tf.models.checkpoint import Checkpoint, is_checkpoint, load_checkpoint, save_checkpoint
 from affnet_tf.models.networks import build_network
 from affnet_tf.pipeline.store import StoredClip
-from affnet_tf.training.cluster import on_cluster
+from affnet_tf.training.cluster import join_cluster, on_cluster
 from affnet_tf.training.fitting import fit_clips, new_trainer, steps_of
 from affnet_tf.training.fold_batch import folds_at_once
 from affnet_tf.training.folds import FoldWork, Trainers, fold_steps, folds_elsewhere
@@ -91,8 +91,7 @@ def train(
         InputError: a bad store, an ``out`` that exists without ``resume``, or one that was made by another config.
     """
     out = Path(out)
-    devices = choose_devices(device, config.train.precision)
-    devices.check_batch(config.train.batch_size)
+    devices = _devices(device, config)
     if note is not None:
         note(devices.told(config.train.batch_size))
     data = LabelledClips(store, config)
@@ -176,8 +175,7 @@ def evaluate(
     check(parallel >= 1, "parallel", "be at least 1", parallel)
     if engine not in ENGINES:
         raise unknown("engine", engine, ENGINES)
-    devices = choose_devices(device, config.train.precision)
-    devices.check_batch(config.train.batch_size)
+    devices = _devices(device, config)
     if note is not None:
         note(devices.told(config.train.batch_size))
     data = LabelledClips(store, config)
@@ -187,7 +185,9 @@ def evaluate(
     run = open_run(Path(out), _document(task, config, data, devices), resume)
     pending = [fold.name for fold in folds if not run.fold(fold.name).exists()]
     if pending:
-        # Built before anything is written: a network that cannot be built leaves no folder.
+        # Before anything is written: a network that cannot be built, or a cluster that doesn't answer, leaves no folder.
+        if engine == "ray":
+            join_cluster()
         trainers = Trainers(config, data.classes, fold_steps(folds, protocol, config), devices)
         together = folds_at_once(fold_batch, devices, trainers.of(pending[0]).model, config)
         check(together == 1 or parallel == 1, "parallel", f"be 1 with a fold_batch of {together}", parallel)
@@ -201,6 +201,10 @@ def evaluate(
         processes = min(parallel, len(pending))
         arguments = (os.fspath(store), config, folds, trainers.steps, run, device, processes, tensorboard)
         if engine == "ray":
+            # A task has one device of the same kind and precision, and another working folder.
+            chosen = replace(config, train=replace(config.train, precision=devices.precision))
+            there = dataclasses.replace(run, path=_absolute(run.path))
+            arguments = (_absolute(store), chosen, folds, trainers.steps, there, f"{devices.kind}:1", 1, tensorboard)
             finished = on_cluster(folds_elsewhere, pending, devices.kind, arguments)
         elif parallel > 1:
             finished = in_processes(folds_elsewhere, pending, processes, arguments)
@@ -219,6 +223,21 @@ def evaluate(
     elif progress:
         progress(len(folds), len(folds), "done")
     return _gather(run, data, folds, protocol in BY_FOLD)
+
+
+def _devices(device: str, config: ExperimentConfig) -> Devices:
+    devices = choose_devices(device, config.train.precision)
+    if devices.hosts > 1:
+        raise InputError(
+            f"a run folder must be written by one host; training.fit takes several. Received: {devices.hosts}"
+        )
+    devices.check_batch(config.train.batch_size)
+    return devices
+
+
+def _absolute(path: Any) -> Any:
+    """A path as another machine with the same disk knows it; an address such as gs:// is that already."""
+    return path if "://" in os.fspath(path) else type(path)(os.path.abspath(path))
 
 
 def _float32_copy(model: keras.Model, config: ExperimentConfig, classes: int) -> keras.Model:

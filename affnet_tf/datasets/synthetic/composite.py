@@ -53,7 +53,7 @@ COMPOSITE: Mapping[str, Part] = MappingProxyType(
             16,
             {"negative": 70, "positive": 51, "surprise": 43},
             0.8,
-            Difficulty(expression=2.0, style=1.5, recording=2.1, blinks=2.4, ambiguity=0.23),
+            Difficulty(expression=1.7, style=1.5, recording=1.8, blinks=2.0, ambiguity=0.2),
         ),
         "casme2": Part(
             24,
@@ -65,7 +65,7 @@ COMPOSITE: Mapping[str, Part] = MappingProxyType(
             28,
             {"anger": 57, "contempt": 12, "disgust": 9, "fear": 8, "sadness": 6, "happiness": 26, "surprise": 15},
             0.7,
-            Difficulty(expression=1.5, style=1.5, recording=1.35, blinks=1.5, ambiguity=0.19, apex_error=0.1),
+            Difficulty(expression=1.8, style=1.5, recording=1.6, blinks=1.8, ambiguity=0.22, apex_error=0.12),
         ),
     }
 )

@@ -51,7 +51,7 @@ def export_run(
         run: a run folder, whose manifest names the store, or a checkpoint folder.
         out: folder of the bundle.
         recipes: names of recipes.
-        every: all recipes.
+        every: all recipes that serve the network.
         store: the clip store that the network was trained on, where it lies now.
         scores: a run of ``affnet evaluate`` with the same settings, for the model card.
         window: number of frames that the streaming signatures look back.
@@ -77,6 +77,9 @@ def export_run(
             f"a run must hold a trained network in model/, as affnet train writes it. Received: {str(run)!r}"
         )
     checkpoint = load_checkpoint(folder)
+    if every:
+        chosen = [each for each in chosen if each.serves(checkpoint.config.model.network)]
+        names = [each.name for each in chosen]
     source = store or _recorded_store(run)
     if source is None and any(each.needs_calibration or each.needs_labels for each in chosen):
         needing = next(each for each in chosen if each.needs_calibration or each.needs_labels)

@@ -26,7 +26,7 @@ def export(
             "May be repeated."
         ),
     ] = None,
-    all_recipes: Annotated[bool, typer.Option("--all", help="Every recipe.")] = False,
+    all_recipes: Annotated[bool, typer.Option("--all", help="Every recipe that serves the network.")] = False,
     store: Annotated[Path | None, typer.Option(help="Clip store to calibrate with; by default the run's own.")] = None,
     scores: Annotated[
         Path | None, typer.Option(help="A run of affnet evaluate with the same settings, for the model card.")

@@ -13,8 +13,10 @@ import pytest
 import small_network
 from ai_edge_litert.compiled_model import CompiledModel
 
-from affnet_tf.export.convert import convert
+from affnet_tf.export.convert import convert_network
+from affnet_tf.export.fronts import convert_fronts
 from affnet_tf.export.recipes import recipe
+from affnet_tf.export.signatures import MotionPath
 from affnet_tf.inference.runtime import CLASSIFY, MOTION_IMAGE, PROBABILITIES, TFLiteModel
 
 ROOT = Path(__file__).parent.parent
@@ -148,10 +150,10 @@ def files(tmp_path_factory):
     network = small_network.checkpoint(40)
     # Images that leave out both ends: scale and zero point are not those that anybody would guess.
     images = 0.1 + 0.8 * small_network.images(32, 32, seed=3)
-    found = {}
+    fronts, found = convert_fronts(MotionPath.of(network)), {}
     for name in ("float32", "full_int8"):
         found[name] = tmp_path_factory.mktemp("files") / f"{name}.tflite"
-        found[name].write_bytes(convert(network, recipe(name), images))
+        found[name].write_bytes(fronts.around(convert_network(network, recipe(name), images)))
     return found
 
 

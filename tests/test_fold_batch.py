@@ -53,6 +53,7 @@ def runs(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_predictions_are_those_of_folds_on_their_own(runs):
     alone, together, auto = (read_predictions(runs / name / "predictions.csv").rows for name in ("1", "4", "auto"))
     assert [(row.key, row.fold) for row in alone] == [(row.key, row.fold) for row in together]
@@ -62,6 +63,7 @@ def test_predictions_are_those_of_folds_on_their_own(runs):
     assert alone == auto, "on a CPU, auto is one fold after the other"
 
 
+@pytest.mark.slow
 def test_histories_are_those_of_folds_on_their_own(runs):
     for number in range(1, 6):
         alone, together = (

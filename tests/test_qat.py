@@ -49,6 +49,7 @@ def exported(network, images, tmp_path_factory):
     )
 
 
+@pytest.mark.slow
 def test_fine_tuned_recipes_keep_their_bounds(exported):
     assert tuple(sorted(exported.recipes)) == tuple(sorted(NAMES))
     for name, made in exported.recipes.items():
@@ -62,6 +63,7 @@ def test_fine_tuned_recipes_keep_their_bounds(exported):
         assert TFLiteModel(made.model).signatures["classify"].inputs["motion_image"].dtype == "int8"
 
 
+@pytest.mark.slow
 def test_accuracy_before_and_after_is_recorded(exported, network, images):
     said = keras.ops.convert_to_numpy(network.model(images)).argmax(-1)
     before = float(np.mean(said == np.array(TRUTH)))
@@ -91,6 +93,7 @@ def kernels(made):
     return list(found.values())
 
 
+@pytest.mark.slow
 def test_pruning_leaves_zeros_in_the_file_and_makes_it_smaller_once_compressed(exported):
     made = exported.recipes["pruned_int8"]
     sparsity = made.verification["fine_tuning"]["sparsity"]
@@ -103,6 +106,7 @@ def test_pruning_leaves_zeros_in_the_file_and_makes_it_smaller_once_compressed(e
     assert sizes["pruned_int8"] < sizes["qat_int8"]
 
 
+@pytest.mark.slow
 def test_clustering_leaves_few_distinct_weights(exported):
     made = exported.recipes["clustered_int8"]
     assert made.verification["fine_tuning"]["distinct_weights"] <= 32
@@ -110,6 +114,7 @@ def test_clustering_leaves_few_distinct_weights(exported):
     assert max(len(np.unique(row)) for each in kernels(made) for row in each.reshape(len(each), -1)) <= 32
 
 
+@pytest.mark.slow
 def test_the_network_itself_is_left_as_it_was(exported, network):
     again = small.checkpoint(32, **SHAPE)
     for one, other in zip(network.model.get_weights(), again.model.get_weights(), strict=True):

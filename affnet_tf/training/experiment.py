@@ -92,8 +92,6 @@ def train(
     """
     out = Path(out)
     devices = _devices(device, config)
-    if note is not None:
-        note(devices.told(config.train.batch_size))
     data = LabelledClips(store, config)
     kept, held_out = hold_out_subjects(data.labelled, config.train.validation, config.train.seed)
     check_folds([Fold("train", kept, held_out, ())], data.label_of, data.scheme.labels)
@@ -101,6 +99,8 @@ def train(
     if run.resumed and is_checkpoint(out / "model"):
         (out / "state.npz").unlink(missing_ok=True)
         return load_checkpoint(out / "model")
+    if note is not None:
+        note(devices.told(config.train.batch_size))
     data.load()
     with devices.scope():
         trainer = new_trainer(config, data.classes, steps_of(len(kept), config), devices)
@@ -176,8 +176,6 @@ def evaluate(
     if engine not in ENGINES:
         raise unknown("engine", engine, ENGINES)
     devices = _devices(device, config)
-    if note is not None:
-        note(devices.told(config.train.batch_size))
     data = LabelledClips(store, config)
     folds = folds_of(protocol, data.labelled, config.train.validation, config.train.seed, k=k, label_of=data.label_of)
     check_folds(folds, data.label_of, data.scheme.labels)
@@ -197,6 +195,8 @@ def evaluate(
             devices.told(config.train.batch_size),
             {**_facts(config, data), **({"excluded": excluded} if excluded else {})},
         )
+        if note is not None:
+            note(devices.told(config.train.batch_size))
         work = FoldWork(data, config, folds, run, devices, trainers, tensorboard)
         processes = min(parallel, len(pending))
         arguments = (os.fspath(store), config, folds, trainers.steps, run, device, processes, tensorboard)

@@ -74,9 +74,20 @@ def clip(subject, number, fps):
 
 def test_the_origin_is_counted_from_the_store():
     clips = [clip("sub01", 1, 200.0), clip("sub01", 2, 200.0), clip("sub02", 1, 60.0), clip("sub03", 1, None)]
-    store = Store("store", tuple(clips), (), 40, {"parts": {"casme2": {"synthetic": True}}})
+    parts = {
+        "casme2": {"synthetic": True, "settings": {"detector": "none", "magnify": 0.0}},
+        "samm": {
+            "synthetic": True,
+            "settings": {"detector": "mtcnn", "margin": 0.1, "magnify": 4.0, "band": [1.0, 10.0]},
+        },
+    }
+    store = Store("store", tuple(clips), (), 40, {"parts": parts})
     origin = store_origin(store, clips, 2)
-    assert origin == Origin({"casme2": 4}, 3, 2, 200.0, True)
+    assert dataclasses.replace(origin, crops=()) == Origin({"casme2": 4}, 3, 2, 200.0, True)
+    assert "The frames were face crops already; each axis was resized by itself." in origin.crops
+    magnified = next(words for words in origin.crops if "eyes are level" in words)
+    assert "a margin of 0.1 " in magnified
+    assert "1 to 10 Hz was magnified, factor 4" in magnified
     card = model_card(recipe("float32"), METADATA, origin, VERIFICATION, ("calibrated on few",))
     assert "casme2 (4 clips) of 3 people; 2 more were held out. 200 frames per second" in card
     assert "**Synthetic.**" in card

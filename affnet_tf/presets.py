@@ -2,7 +2,8 @@
 
 Each says what it is, the command that ran it, what that costs and the score that it reached, with the 95 % interval over
 subjects. All scores here are of synthetic people (``affnet synth``: 8 people, 12 clips each, labels ``paper4`` unless a
-preset has its own), person-independent (LOSO): they measure the pipeline, not the recognition of people.
+preset has its own), person-independent (LOSO): they measure the pipeline, not the recognition of people. All but
+``affectivenet_edge``'s were printed with an earlier revision of crops, of augmentation's random numbers and of the people.
 """
 
 from __future__ import annotations

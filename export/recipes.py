@@ -50,7 +50,8 @@ class Recipe:
         interface: type of what ``classify`` takes and gives: ``float32`` or ``int8``.
         fine_tuning: what is trained before converting; None: nothing.
         max_delta: bound of |probability - Keras' probability|, over classes, images and both signatures.
-        min_agreement: bound of the share of images with the same label as Keras gives.
+        min_agreement: bound of the share of images with the same label as Keras gives; below 1, one image may have another in
+            any case, or a single near tie among few images would decide.
 
     The bounds are part of the recipe, whatever a file then reaches: an export that breaks one fails, and ``affnet
     verify`` holds the file to the same ones wherever it goes. After fine-tuning, Keras is the fine-tuned network: the bounds

@@ -182,6 +182,17 @@ def test_each_broken_promise_is_named(exported, network):
     assert "classify: label agreement 0.0%, bound 100%" in failures
 
 
+@pytest.mark.parametrize(
+    ("images", "lost", "fails"),
+    [(4, 1, False), (4, 2, True), (51, 1, False), (51, 2, True), (100, 2, False), (100, 3, True)],
+)
+def test_labels_that_may_be_lost(images, lost, fails):
+    """98 % of the labels: one of a few, two of a hundred; of float32, none."""
+    check = verify.SignatureCheck(images, 0.0, 0.0, 1 - lost / images)
+    assert bool(verify._failures("classify", check, recipes.recipe("full_int8"))) == fails
+    assert verify._failures("classify", check, recipes.recipe("float32"))
+
+
 def test_nan_and_custom_operators_fail(exported, network):
     broken = small.checkpoint(40)
     kernel, bias = broken.model.get_layer("logits").get_weights()

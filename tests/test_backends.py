@@ -23,6 +23,9 @@ from affnet_tf.pipeline.prepare import prepare
 
 pytest.importorskip("jax")
 
+# Two backends are started for them, each of which compiles what it trains.
+pytestmark = pytest.mark.slow
+
 BACKENDS = ("tensorflow", "jax")
 
 

@@ -245,7 +245,7 @@ def test_force_replaces_a_bundle(exported, network, tmp_path):
         ({"recipes": ["full_int8"], "calibration": np.zeros((40, 28, 28, 3), np.float32)}, r"\(N, 32, 32, 3\)"),
         ({"recipes": ["full_int8"], "calibration": np.full((40, 32, 32, 3), 255.0)}, r"\[0, 1\]"),
         ({"recipes": ["float32"], "holdout": [np.zeros((5, 32, 32, 3), np.uint8)]}, r"\(T, 40, 40, 3\)"),
-        ({"recipes": ["float32"], "window": 1}, "window must be at least 2. Received: 1"),
+        ({"recipes": ["float32"], "window": 1}, r"window must lie in \[2, 4096\]. Received: 1"),
         ({"recipes": ["qat_int8"]}, "calibration. Received: none"),
         (
             {"recipes": ["pruned_int8"], "calibration": np.zeros((40, 32, 32, 3), np.float32)},

@@ -16,7 +16,7 @@ from affnet_tf.errors import InputError
 from affnet_tf.export.bundle import Bundle, check_replaceable, export
 from affnet_tf.export.fronts import WINDOW_LENGTH
 from affnet_tf.export.origin import Origin, read_score, store_origin
-from affnet_tf.export.recipes import RECIPES, recipe
+from affnet_tf.export.recipes import RECIPES, Recipe, recipe
 from affnet_tf.export.representative import made_clips
 from affnet_tf.files import read_json
 from affnet_tf.models.checkpoint import Checkpoint, is_checkpoint, load_checkpoint
@@ -70,33 +70,15 @@ def export_run(
         raise InputError(f"an export must name a --recipe ({known}), or --all. Received: none")
     chosen = [recipe(name) for name in names]
     check_replaceable(out, force)
-    run = Path(run)
-    folder = run / "model" if is_checkpoint(run / "model") else run
-    if not is_checkpoint(folder):
-        raise InputError(
-            f"a run must hold a trained network in model/, as affnet train writes it. Received: {str(run)!r}"
-        )
-    checkpoint = load_checkpoint(folder)
+    checkpoint = _trained(Path(run))
     if every:
         chosen = [each for each in chosen if each.serves(checkpoint.config.model.network)]
-        names = [each.name for each in chosen]
-    source = store or _recorded_store(run)
-    if source is None and any(each.needs_calibration or each.needs_labels for each in chosen):
-        needing = next(each for each in chosen if each.needs_calibration or each.needs_labels)
-        purpose = "fine-tune" if needing.needs_labels else "calibrate"
-        raise InputError(
-            f"recipe {needing.name!r} must {purpose} on training clips: --store names them. Received: none"
-        )
     scored = () if scores is None else read_score(scores, checkpoint)
-    found = _Found(origin=Origin())
-    if source is not None:
-        opened = _opened(source, checkpoint, given=store is not None)
-        with naming_damage(opened):
-            found = _clips(opened, checkpoint)
+    found = _found(Path(run), store, checkpoint, chosen)
     bundle = export(
         checkpoint,
         out,
-        names,
+        [each.name for each in chosen],
         found.calibration,
         found.holdout,
         calibration_labels=found.calibration_labels,
@@ -108,6 +90,31 @@ def export_run(
     )
     title = f"{bundle.folder}: every file beside Keras, on {next(iter(bundle.recipes.values())).verification['data']}"
     return _document(bundle), (title, _COLUMNS, _rows(bundle))
+
+
+def _trained(run: Path) -> Checkpoint:
+    folder = run / "model" if is_checkpoint(run / "model") else run
+    if not is_checkpoint(folder):
+        raise InputError(
+            f"a run must hold a trained network in model/, as affnet train writes it. Received: {str(run)!r}"
+        )
+    return load_checkpoint(folder)
+
+
+def _found(run: Path, store: str | os.PathLike | None, checkpoint: Checkpoint, chosen: Sequence[Recipe]) -> _Found:
+    """What the store holds for these recipes; nothing, if there is none and none of them needs one."""
+    source = store or _recorded_store(run)
+    if source is None:
+        needing = next((each for each in chosen if each.needs_calibration or each.needs_labels), None)
+        if needing is None:
+            return _Found(origin=Origin())
+        purpose = "fine-tune" if needing.needs_labels else "calibrate"
+        raise InputError(
+            f"recipe {needing.name!r} must {purpose} on training clips: --store names them. Received: none"
+        )
+    opened = _opened(source, checkpoint, given=store is not None)
+    with naming_damage(opened):
+        return _clips(opened, checkpoint)
 
 
 def _recorded_store(run: Path) -> str | None:

@@ -256,7 +256,7 @@ def _failures(name: str, check: SignatureCheck, recipe: Recipe) -> list[str]:
     if check.max_delta > recipe.max_delta:
         failures.append(f"{name}: max |delta p| {check.max_delta:.2g}, bound {recipe.max_delta:.2g}")
     # Of a stream few clips are compared, and the network behind it is that of ``classify``, number for number.
-    # Below a hundred clips or so, one whose lead was next to nothing must not decide: one may be lost in any case.
+    # Of few clips, one whose lead was next to nothing must not decide: one may be lost in any case.
     allowed = max(recipe.min_agreement < 1, math.floor((1 - recipe.min_agreement) * check.images + 1e-9))
     if name != CLASSIFY_STATE and round((1 - check.agreement) * check.images) > allowed:
         failures.append(f"{name}: label agreement {check.agreement:.1%}, bound {recipe.min_agreement:.0%}")

@@ -9,6 +9,7 @@ import typer
 
 from affnet_tf.command import command
 from affnet_tf.console import Console
+from affnet_tf.export.recipes import RECIPES
 from affnet_tf.silence import silent
 
 
@@ -21,17 +22,17 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
     recipe: Annotated[
         list[str] | None,
-        typer.Option(
-            help="float32, float16, dynamic_int8, full_int8, int16x8, weight4, qat_int8, pruned_int8 or clustered_int8. "
-            "May be repeated."
-        ),
+        typer.Option(help=f"{', '.join(each.name for each in RECIPES)}. May be repeated."),
     ] = None,
     all_recipes: Annotated[bool, typer.Option("--all", help="Every recipe that serves the network.")] = False,
     store: Annotated[Path | None, typer.Option(help="Clip store to calibrate with; by default the run's own.")] = None,
     scores: Annotated[
         Path | None, typer.Option(help="A run of affnet evaluate with the same settings, for the model card.")
     ] = None,
-    window: Annotated[int, typer.Option(help="Frames that the streaming signatures look back.")] = 15,
+    window: Annotated[
+        int | None,
+        typer.Option(help="Frames that the streaming signatures look back; by default half a second's at 30 fps."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")] = False,
 ) -> None:
     """Convert a trained network to TFLite, verify every file against Keras, and write a bundle.
@@ -40,10 +41,11 @@ def export(
     """
     with silent():
         from affnet_tf.export.run import export_run
+    options = {"every": all_recipes, "store": store, "scores": scores, "force": force}
+    if window is not None:
+        options["window"] = window
     with console.chatter():
-        document, table = export_run(
-            run, out, recipe or [], every=all_recipes, store=store, scores=scores, window=window, force=force
-        )
+        document, table = export_run(run, out, recipe or [], **options)
     for note in document["notes"]:
         console.note(note)
     console.result(document, table)

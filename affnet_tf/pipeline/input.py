@@ -86,10 +86,8 @@ def training_batches(
         tf.constant([weights[row] for row in order], tf.float32),
     )
     size = config.train.batch_size
-    look_up, changes = (
-        load(clips, config),
-        _changes(config.motion, config.augment, config.model.input_size, classes, seed),
-    )
+    look_up = load(clips, config)
+    changes = _changes(config.motion, config.augment, config.model.input_size, classes, seed)
     # Numbers are shuffled, not frames: the buffer holds every clip, so that each epoch has each of them once.
     numbers = tf.data.Dataset.from_tensor_slices(columns)
     # Shuffled inside a function, it begins anew with each pass: Keras looks at the first batch in a pass of its own, but not
@@ -109,7 +107,9 @@ def training_batches(
         )
         batches = clips_of.batch(size, drop_remainder=True)
     batches = tf.data.Dataset.zip(tf.data.Dataset.counter(start=skip), batches)
-    batches = batches.map(lambda number, batch: changes(number, *batch), num_parallel_calls=2, deterministic=True)
+    batches = batches.map(
+        lambda number, batch: changes(number, *batch), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
     return batches.prefetch(tf.data.AUTOTUNE)
 
 

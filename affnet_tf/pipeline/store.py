@@ -12,6 +12,7 @@ import glob
 import hashlib
 import io
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -116,8 +117,6 @@ def open_store(path: str | os.PathLike) -> Store:
             manifest says.
     """
     path = os.fspath(path)
-    if "://" not in path:
-        _check_allowed(path)
     if _size(f"{path}/{MANIFEST}") is None:
         if _unfinished(path):
             raise InputError(f"store {path!r} must be finished: run its affnet prepare again. Received: no {MANIFEST}")
@@ -254,20 +253,23 @@ def _read_row(row: dict[str, str]) -> StoredClip:
     )
 
 
-def _check_allowed(path: str) -> None:
-    """Where a folder may not be looked into, what is in it would be called missing."""
-    try:
-        os.stat(f"{path}/{MANIFEST}")
-    except PermissionError as error:
-        raise InputError(f"store {path!r} must be readable by who runs this. Received: {error.strerror}") from None
-    except OSError:
-        return
-
-
 def _size(path: str) -> int | None:
-    """Bytes of a file; None if there is none."""
+    """Bytes of a file; None if there is none.
+
+    Raises:
+        InputError: its folder may not be looked into: what is in it is not missing.
+    """
     if "://" not in path:
-        return os.path.getsize(path) if os.path.isfile(path) else None
+        try:
+            found = os.stat(path)
+        except PermissionError as error:
+            folder = os.path.dirname(path)
+            raise InputError(
+                f"store {folder!r} must be readable by who runs this. Received: {error.strerror}"
+            ) from None
+        except OSError:
+            return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
     files = _remote()
     return files.stat(path).length if files.exists(path) else None
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from affnet_tf.config import ExperimentConfig, check, replace
+from affnet_tf.config import ExperimentConfig, check
 from affnet_tf.errors import InputError, unknown
 from affnet_tf.evaluation.headline import ALL, Headline, headlines
 from affnet_tf.evaluation.metrics import Scores
@@ -99,12 +99,13 @@ def train(
     if run.resumed and is_checkpoint(out / "model"):
         (out / "state.npz").unlink(missing_ok=True)
         return load_checkpoint(out / "model")
+    told = devices.told(config.train.batch_size)
     if note is not None:
-        note(devices.told(config.train.batch_size))
+        note(told)
     data.load()
     with devices.scope():
         trainer = new_trainer(config, data.classes, steps_of(len(kept), config), devices)
-        run.begin(devices.told(config.train.batch_size), _facts(config, data))
+        run.begin(told, _facts(config, data))
         history = fit_clips(
             trainer,
             data,
@@ -184,45 +185,43 @@ def evaluate(
     pending = [fold.name for fold in folds if not run.fold(fold.name).exists()]
     if pending:
         # Before anything is written: a network that cannot be built, or a cluster that doesn't answer, leaves no folder.
-        if engine == "ray":
-            join_cluster()
         trainers = Trainers(config, data.classes, fold_steps(folds, protocol, config), devices)
         together = folds_at_once(fold_batch, devices, trainers.of(pending[0]).model, config)
         check(together == 1 or parallel == 1, "parallel", f"be 1 with a fold_batch of {together}", parallel)
         check(together == 1 or engine == "local", "engine", f"be local with a fold_batch of {together}", engine)
-        excluded = {fold.name: fold.reason for fold in folds if fold.excluded}
-        run.begin(
-            devices.told(config.train.batch_size),
-            {**_facts(config, data), **({"excluded": excluded} if excluded else {})},
-        )
-        if note is not None:
-            note(devices.told(config.train.batch_size))
-        work = FoldWork(data, config, folds, run, devices, trainers, tensorboard)
-        processes = min(parallel, len(pending))
-        arguments = (os.fspath(store), config, folds, trainers.steps, run, device, processes, tensorboard)
         if engine == "ray":
-            # A task has one device of the same kind and precision, and another working folder.
-            chosen = replace(config, train=replace(config.train, precision=devices.precision))
-            there = dataclasses.replace(run, path=_absolute(run.path))
-            arguments = (_absolute(store), chosen, folds, trainers.steps, there, f"{devices.kind}:1", 1, tensorboard)
-            finished = on_cluster(folds_elsewhere, pending, devices.kind, arguments)
+            join_cluster()
+        excluded = {fold.name: fold.reason for fold in folds if fold.excluded}
+        told = devices.told(config.train.batch_size)
+        run.begin(told, {**_facts(config, data), **({"excluded": excluded} if excluded else {})})
+        if note is not None:
+            note(told)
+        work = FoldWork(data, config, folds, run, devices, trainers, tensorboard)
+        if engine == "ray":
+            finished = on_cluster(folds_elsewhere, pending, devices.kind, work.sent(f"{devices.kind}:1"))
         elif parallel > 1:
-            finished = in_processes(folds_elsewhere, pending, processes, arguments)
+            processes = min(parallel, len(pending))
+            finished = in_processes(folds_elsewhere, pending, processes, work.sent(device, processes))
         elif together > 1:
             finished = work.together(pending, together)
         else:
             finished = work.in_turn(pending)
-        done = len(folds) - len(pending)
-        with contextlib.closing(finished):
-            if progress:
-                progress(done, len(folds), pending[0])
-            for name in finished:
-                done += 1
-                if progress:
-                    progress(done, len(folds), name)
+        _follow(finished, pending, len(folds), progress)
     elif progress:
         progress(len(folds), len(folds), "done")
     return _gather(run, data, folds, protocol in BY_FOLD)
+
+
+def _follow(finished: Generator[str], pending: Sequence[str], total: int, progress: Report | None) -> None:
+    """Wait for all folds, and tell of each."""
+    done = total - len(pending)
+    with contextlib.closing(finished):
+        if progress:
+            progress(done, total, pending[0])
+        for name in finished:
+            done += 1
+            if progress:
+                progress(done, total, name)
 
 
 def _devices(device: str, config: ExperimentConfig) -> Devices:
@@ -233,11 +232,6 @@ def _devices(device: str, config: ExperimentConfig) -> Devices:
         )
     devices.check_batch(config.train.batch_size)
     return devices
-
-
-def _absolute(path: Any) -> Any:
-    """A path as another machine with the same disk knows it; an address such as gs:// is that already."""
-    return path if "://" in os.fspath(path) else type(path)(os.path.abspath(path))
 
 
 def _float32_copy(model: keras.Model, config: ExperimentConfig, classes: int) -> keras.Model:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from affnet_tf.config import ExperimentConfig
+from affnet_tf.config import ExperimentConfig, replace
 from affnet_tf.errors import InputError
 from affnet_tf.evaluation.protocols import EVEN, Fold, Key
 from affnet_tf.files import write_json
@@ -65,6 +65,18 @@ class FoldWork:
     devices: Devices
     trainers: Trainers
     tensorboard: bool = False
+
+    def sent(self, device: str, processes: int = 1) -> tuple[Any, ...]:
+        """What ``folds_elsewhere`` takes beside the names. Paths are absolute: another machine has another working folder.
+
+        Args:
+            device: what each of the processes trains on; the precision is this process's.
+            processes: how many share a machine's memory.
+        """
+        config = replace(self.config, train=replace(self.config.train, precision=self.devices.precision))
+        run = dataclasses.replace(self.run, path=self.run.path.absolute())
+        steps = self.trainers.steps
+        return self.data.address, config, self.folds, steps, run, device, processes, self.tensorboard
 
     def in_turn(self, names: Iterable[str]) -> Iterator[str]:
         """Run folds one after the other; each is written when it is finished, and then named.

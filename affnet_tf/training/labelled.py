@@ -62,6 +62,11 @@ class LabelledClips:
         """Number of labels."""
         return len(self.scheme.labels)
 
+    @property
+    def address(self) -> str:
+        """Where the store is, for whoever has another working folder."""
+        return self.store.path if "://" in self.store.path else os.path.abspath(self.store.path)
+
     def load(self) -> None:
         """Read into memory what training looks up; not inside a distribution strategy's scope."""
         with naming_damage(self.store):
@@ -83,7 +88,7 @@ class LabelledClips:
         """What a run's manifest says of them."""
         return {
             "synthetic": self.store.synthetic,
-            "store": os.path.abspath(self.store.path) if "://" not in self.store.path else self.store.path,
+            "store": self.address,
             "store_hash": self.store.hash,
             "clips": len(self.labelled),
             "dropped": {f"{dataset} {emotion}": count for (dataset, emotion), count in self.dropped.items()},

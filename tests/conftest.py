@@ -1,5 +1,6 @@
 """Settings that every test shares."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -7,6 +8,11 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+# TensorFlow's traced functions fill a process with objects that stay: looking through all of them as often as Python does by
+# default took a large part of the suite's time.
+gc.set_threshold(100_000, 20, 50)
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,10 @@ def python(tmp_path_factory):
     folder = tmp_path_factory.mktemp("alone")
     venv.create(folder, with_pip=False, symlinks=True)
     (packages,) = folder.glob("lib/python*/site-packages")
-    (packages / "affnet_tf").symlink_to(ROOT / "affnet_tf")
+    # As installed: export/ is a part of the package.
+    (packages / "affnet_tf").mkdir()
+    for part in [*(ROOT / "affnet_tf").iterdir(), ROOT / "export"]:
+        (packages / "affnet_tf" / part.name).symlink_to(part)
     for dist in closure(required()).values():
         for file in dist.files:
             top = file.parts[0]

@@ -70,7 +70,7 @@ def _export(folder: Path) -> list[str]:
         from affnet_tf.export.verify import VerificationError
 
     broken = []
-    network = small_network.checkpoint(40, kernels=(3, 5), widths=(8,))
+    network = small_network.checkpoint(40)
     images = small_network.calibration(network)
     # What small_network.calibration shows, in its order.
     labels = [*(i % 3 for i in range(32)), *(seed % 3 for seed in range(60, 92))]

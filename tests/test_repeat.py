@@ -8,6 +8,7 @@ from small import SMALL
 
 from affnet_tf.config import ExperimentConfig, TrainConfig, replace
 from affnet_tf.errors import InputError
+from affnet_tf.evaluation.report import write_report
 from affnet_tf.pipeline.crops import CropConfig
 from affnet_tf.pipeline.prepare import prepare
 from affnet_tf.training.experiment import evaluate
@@ -35,6 +36,8 @@ def test_seeds_are_runs_of_their_own_and_are_summed_up(tmp_path):
         assert document["mean"]["all"][name] == result.mean["all"][name] == pytest.approx(sum(values) / 2)
         assert document["sd"]["all"][name] == pytest.approx(statistics.stdev(values))
         assert [document["runs"][f"seed-{k}"]["all"][name] for k in (5, 6)] == values
+    with pytest.raises(InputError, match=r"by one of them: seed-5, seed-6\. Received: '.*out'"):
+        write_report(tmp_path / "out")
     with pytest.raises(InputError, match="resumed with --resume"):
         repeat(store, tmp_path / "out", CONFIG, seeds=2)
     again = repeat(store, tmp_path / "out", CONFIG, seeds=2, resume=True)

@@ -79,6 +79,11 @@ def read_run(path: str | os.PathLike) -> EvaluatedRun:
     """
     path = Path(path)
     check_folder(path, "a run")
+    if (path / "seeds.json").is_file():
+        seeds = sorted(found.name for found in path.glob("seed-*"))
+        raise InputError(
+            f"a run of several seeds must be named by one of them: {', '.join(seeds)}. Received: {str(path)!r}"
+        )
     if not (path / "predictions.csv").is_file():
         raise InputError(f"a report must be made of an evaluated run, with predictions.csv. Received: {str(path)!r}")
     predictions = read_predictions(path / "predictions.csv")

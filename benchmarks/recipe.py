@@ -1,0 +1,262 @@
+"""The default recipe on the synthetic composite: chosen by nested validation, against STSTNet, and what each part brings.
+
+    python benchmarks/recipe.py nested   [--folder DIR] [--workers 2]
+    python benchmarks/recipe.py ablation [--folder DIR] [--workers 2]
+
+Both train ``affectivenet_edge`` on the 442 clips that benchmarks/composite.py forges, for two tasks alike: optical flow at
+28×28 and affective-motion images at 64×64. Five folds of people; the same folds for every network.
+
+``nested``: for each fold, the recipe with the best UF1 over the *other* four folds, each of them predicted by networks that saw
+neither it nor the fold, the mean of both tasks; a network trained so predicts the fold. STSTNet trains as published. The
+difference has a bootstrap interval over people. No clip has a say in how the network that predicts it was trained.
+
+``ablation``: each part of the default recipe left out, and each that is off by default put in, against the default.
+
+Predictions are kept in the folder: a second call with it goes on where the first was interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from affnet_tf.console import Console
+from affnet_tf.files import write_json
+from affnet_tf.silence import silent
+
+with silent():
+    from composite import forge
+
+    from affnet_tf.config import ExperimentConfig, override
+    from affnet_tf.evaluation.comparison import Comparison, compare
+    from affnet_tf.evaluation.fold import Fold, people, who
+    from affnet_tf.evaluation.metrics import score
+    from affnet_tf.evaluation.predictions import Prediction, Predictions
+    from affnet_tf.evaluation.protocols import kfold
+    from affnet_tf.models.affectivenet import probabilities
+    from affnet_tf.presets import preset
+    from affnet_tf.training.fitting import fit_clips
+    from affnet_tf.training.folds import Trainers, fold_steps
+    from affnet_tf.training.labelled import LabelledClips
+    from affnet_tf.training.parallel import in_processes
+    from affnet_tf.training.strategy import choose_devices
+
+FOLDS = 5
+# What is held out of a training: one fold, or two of them for nested validation.
+ONE = tuple((fold,) for fold in range(FOLDS))
+TWO = tuple(itertools.combinations(range(FOLDS), 2))
+TASKS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "flow": ("affectivenet_edge", ("motion.representation=flow", "model.input_size=28", "labels=megc3")),
+    "motion": ("affectivenet_edge", ("model.input_size=64", "labels=megc3")),
+    "ststnet": ("ststnet", ()),
+}
+# Candidates of nested validation, as changes of the default recipe.
+RECIPES: Mapping[str, tuple[str, ...]] = {
+    "default": (),
+    "averaged": ("train.ema=0.99",),
+    "mixed": ("augment.mixup=0.2",),
+    "less augmentation": ("augment.shift=0.02", "augment.rotate=2", "augment.scale=0.02", "augment.gain=0"),
+    "twice the epochs": ("train.epochs=80",),
+}
+ABLATION: Mapping[str, tuple[str, ...]] = {
+    "without class weights": ("train.class_weights=false",),
+    "without label smoothing": ("train.label_smoothing=0",),
+    "without weight decay": ("train.weight_decay=0",),
+    "without dropout": ("model.dropout=0",),
+    "without warm-up": ("train.warmup=0",),
+    "constant learning rate": ("train.schedule=constant",),
+    "without the moving average of weights": ("train.ema=0",),
+    "without onset and offset jitter": ("augment.jitter=0",),
+    "without dropped frames": ("augment.drop=0",),
+    "without shift, rotation, scale": ("augment.shift=0", "augment.rotate=0", "augment.scale=0"),
+    "without flip": ("augment.flip=false",),
+    "without contrast": ("augment.gain=0",),
+    "without any augmentation": tuple(
+        f"augment.{name}=0" for name in ("jitter", "drop", "shift", "rotate", "scale", "gain")
+    ) + ("augment.flip=false",),
+    "focal loss, gamma 2": ("train.focal_gamma=2",),
+    "mixup 0.2": ("augment.mixup=0.2",),
+    "speed 0.2": ("augment.speed=0.2",),
+    "lighting 0.2": ("augment.lighting=0.2",),
+    "noise 0.02": ("augment.noise=0.02",),
+    "no exchange between streams": ("model.exchange=false",),
+    "one map instead of MFL": ("model.mfl=false",),
+}  # fmt: skip
+TEMPORAL = ("jitter", "drop", "speed", "lighting")
+
+
+def settings(task: str, changes: Sequence[str]) -> ExperimentConfig:
+    """The experiment of a task with some settings changed."""
+    name, task_settings = TASKS[task]
+    return override(preset(name), [*task_settings, *changes])
+
+
+def split(data: LabelledClips, held: Sequence[int]) -> Fold:
+    """What is trained on and predicted when some of the five folds are held out."""
+    parts = kfold(data.labelled, FOLDS, label_of=data.label_of)
+    tested = {who(data.store.clips[data.row_of[key]]) for part in held for key in parts[part].test}
+    keys: dict[bool, list] = {True: [], False: []}
+    for clip in data.labelled:
+        keys[who(clip) in tested].append(clip.key)
+    return Fold("-".join(map(str, held)), tuple(keys[False]), (), tuple(keys[True]))
+
+
+def work(names: Iterator[str], store: str, jobs: Mapping[str, tuple[str, Sequence[str], Sequence[Sequence[int]]]],
+         out: Path) -> Iterator[str]:  # fmt: skip
+    """Train and predict, job by job: a task, the changes of its settings, and what is held out in turn."""
+    for name in names:
+        task, changes, held_out = jobs[name]
+        config = settings(task, changes)
+        data = LabelledClips(store, config)
+        devices = choose_devices("cpu", config.train.precision)
+        folds = [split(data, held) for held in held_out]
+        trainers = Trainers(config, data.classes, fold_steps(folds, "kfold", config), devices)
+        data.load()
+        predicted = {}
+        for fold in folds:
+            trainer = trainers.of(fold.name)
+            trainer.reset()
+            fit_clips(trainer, data, config, fold.train, ())
+            chances = probabilities(trainer.model, data.pictures(fold.test))
+            predicted[fold.name] = [
+                [*key, truth, *map(float, row)]
+                for key, truth, row in zip(fold.test, data.truth(fold.test), chances, strict=True)
+            ]
+        write_json(out / f"{name}.json", predicted)
+        yield name
+
+
+class Bench:
+    """The forged composite and what was predicted on it."""
+
+    def __init__(self, folder: Path, workers: int, console: Console) -> None:
+        self.folder, self.workers, self.console = folder, workers, console
+        self.store = forge(folder, workers, console)
+        self.subjects = {clip.key: clip.subject for clip in self.store.clips}
+        data = LabelledClips(self.store.path, settings("flow", ()))
+        self.labels = data.scheme.labels
+        self.parts = [set(fold.test) for fold in kfold(data.labelled, FOLDS, label_of=data.label_of)]
+        self.people = len(people(data.labelled))
+
+    def run(self, jobs: Mapping[str, tuple[str, Sequence[str], Sequence[Sequence[int]]]]) -> None:
+        """Do the jobs whose predictions are not in the folder."""
+        out = self.folder / "predictions"
+        out.mkdir(exist_ok=True)
+        missing = [name for name in jobs if not (out / f"{name}.json").exists()]
+        with self.console.progress("train") as progress:
+            arguments = (str(self.store.path), jobs, out)
+            for done, _ in enumerate(in_processes(work, missing, min(self.workers, len(missing)), arguments), 1):
+                progress(done, len(missing))
+
+    def predictions(self, job: str, held: Sequence[int], part: int) -> list[Prediction]:
+        """Of the clips of one fold, by the networks of a job for which ``held`` was held out."""
+        rows = json.loads((self.folder / "predictions" / f"{job}.json").read_text())["-".join(map(str, held))]
+        return [
+            Prediction(dataset, clip, self.subjects[dataset, clip], f"fold{part + 1}", truth, tuple(chances))
+            for dataset, clip, truth, *chances in rows
+            if (dataset, clip) in self.parts[part]
+        ]
+
+    def pooled(self, job_of: Mapping[int, str]) -> Predictions:
+        """All clips, each fold by the network that was trained without it."""
+        return Predictions(
+            self.labels, tuple(row for fold in range(FOLDS) for row in self.predictions(job_of[fold], (fold,), fold))
+        )
+
+    def inner(self, job: str, fold: int) -> float:
+        """UF1 over the other folds, each predicted by a network that saw neither it nor ``fold``."""
+        rows = [
+            row
+            for other in range(FOLDS)
+            if other != fold
+            for row in self.predictions(job, sorted((fold, other)), other)
+        ]
+        return score(Predictions(self.labels, tuple(rows))).uf1
+
+
+def nested(bench: Bench) -> None:
+    """Choose the recipe of each fold, and compare what comes out with STSTNet."""
+    tasks = ("flow", "motion")
+    jobs = {f"{task} {name}": (task, changes, ONE + TWO) for name, changes in RECIPES.items() for task in tasks}
+    bench.run({"ststnet": ("ststnet", (), ONE)} | jobs)
+    inner = {
+        name: [sum(bench.inner(f"{task} {name}", fold) for task in tasks) / len(tasks) for fold in range(FOLDS)]
+        for name in RECIPES
+    }
+    chosen = [max(RECIPES, key=lambda name: inner[name][fold]) for fold in range(FOLDS)]
+    rows = [(name, *(f"{value:.3f}" for value in values), chosen.count(name)) for name, values in inner.items()]
+    columns = ("recipe", *(f"without fold {fold + 1}" for fold in range(FOLDS)), "chosen")
+    bench.console.result({}, ("UF1 of validation, mean of flow and motion images (synthetic people)", columns, rows))
+    ststnet = bench.pooled(dict.fromkeys(range(FOLDS), "ststnet"))
+    rows = [("STSTNet", "flow 28", "as published", *by_dataset(ststnet), "", "")]
+    for task, shown in (("flow", "flow 28"), ("motion", "motion image 64")):
+        for title, names in (("chosen by nested validation", chosen), ("default", ["default"] * FOLDS)):
+            ours = bench.pooled({fold: f"{task} {name}" for fold, name in enumerate(names)})
+            versus = compare(ours, ststnet)
+            rows.append(("affectivenet_edge", shown, title, *by_dataset(ours), *lead(versus)))
+    columns = ("network", "input", "recipe", *DATASETS, "lead over STSTNet", "p")
+    title = f"UF1 on the synthetic composite, {FOLDS} folds of {bench.people} synthetic people"
+    bench.console.result({}, (title, columns, rows))
+    bench.console.line(f"chosen: {', '.join(f'{name} ({count})' for name, count in Counter(chosen).items())}")
+
+
+def ablation(bench: Bench) -> None:
+    """Each part of the default recipe by itself."""
+    base = {task: settings(task, ()) for task in ("flow", "motion")}
+    jobs = {f"{task} default": (task, (), ONE) for task in base}
+    for (name, changes), task in itertools.product(ABLATION.items(), base):
+        temporal = all(change.partition("=")[0].removeprefix("augment.") in TEMPORAL for change in changes)
+        if settings(task, changes) != base[task] and not (temporal and task == "flow"):
+            jobs[f"{task} {name}"] = (task, changes, ONE)
+    bench.run(jobs)
+    rows = []
+    for name in ("default", *ABLATION):
+        cells = []
+        for task in base:
+            if f"{task} {name}" not in jobs:
+                cells += ["", ""]
+                continue
+            default, other = (bench.pooled(dict.fromkeys(range(FOLDS), f"{task} {each}")) for each in ("default", name))
+            versus = compare(other, default)
+            cells += [f"{versus.uf1[0]:.3f}", "" if name == "default" else lead(versus)[0]]
+        if any(cells):
+            rows.append((name, *cells))
+    columns = ("recipe", "flow 28", "against the default", "motion image 64", "against the default")
+    title = (
+        f"UF1 on the synthetic composite, {FOLDS} folds of {bench.people} synthetic people, 95 % intervals over people"
+    )
+    bench.console.result({}, (title, columns, rows))
+
+
+DATASETS = ("all", "smic_hs", "casme2", "samm")
+
+
+def by_dataset(predictions: Predictions) -> list[str]:
+    parts = (tuple(row for row in predictions.rows if name in ("all", row.dataset)) for name in DATASETS)
+    return [f"{score(Predictions(predictions.labels, part)).uf1:.3f}" for part in parts]
+
+
+def lead(versus: Comparison) -> tuple[str, str]:
+    return f"{versus.difference:+.3f} [{versus.interval[0]:+.3f}, {versus.interval[1]:+.3f}]", f"{versus.p:.4f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=("nested", "ablation"))
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        bench = Bench(folder, options.workers, Console())
+        {"nested": nested, "ablation": ablation}[options.what](bench)
+
+
+if __name__ == "__main__":
+    main()

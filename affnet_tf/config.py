@@ -99,7 +99,8 @@ class MotionConfig:
 
     Attributes:
         representation: ``motion``, the affective-motion image, or ``flow``, optical flow from onset to apex as (u, v,
-            strain), each scaled to [0, 1] by itself.
+            strain), each scaled to [0, 1] by itself: it reads neither ``weights`` nor ``scaling``, and changes in time
+            (``augment.jitter``, ``drop``, ``speed``, ``lighting``) do not touch it.
         weights: of the frames in rank pooling: ``bilen`` (Bilen et al., CVPR 2016), ``linear``, or ``published_port`` (the
             port whose weights sum to T).
         scaling: of the signed motion to [0, 1]: ``minmax``, as published, or ``standard``, by mean and standard deviation.
@@ -289,7 +290,7 @@ class TrainConfig:
     learning_rate: float = 2e-3
     schedule: str = "cosine"
     warmup: float = 0.1
-    weight_decay: float = 1e-2
+    weight_decay: float = 0.1
     label_smoothing: float = 0.1
     focal_gamma: float = 0.0
     ema: float = 0.0

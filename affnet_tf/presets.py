@@ -76,7 +76,6 @@ PRESETS: dict[str, Preset] = {
                 dense=32,
                 dropout=0.2,
             ),
-            train=TrainConfig(epochs=40, weight_decay=0.1),
         ),
         "The same idea for phones: depthwise kernels, a strided stem, two stages. Ours.",
         "122,436 parameters, 5,633,536 MACs, 40 epochs; about 6 minutes of processor time",

@@ -83,15 +83,16 @@ class Trainer:
         return tf.nn.softmax(self.model(images, training=False)).numpy()
 
 
-def forge(folder: Path, workers: int, console: Console) -> Store:
-    """The composite and its clip store, unless they are there."""
+def forge(folder: Path, workers: int, console: Console, size: int = 128) -> Store:
+    """The composite and a clip store of it with crops of a size, unless they are there."""
+    path = folder / f"store-{size}"
     if not (folder / "composite").exists():
         with console.progress("synthesise") as progress:
             write_composite(folder / "composite", workers=workers, progress=progress)
     for name in ("smic_hs", "casme2", "samm"):
         with console.progress(f"prepare {name}") as progress:
-            prepare_dataset(name, folder / "composite" / name, folder / "store", workers=workers, progress=progress)
-    return open_store(folder / "store")
+            prepare_dataset(name, folder / "composite" / name, path, size=size, workers=workers, progress=progress)
+    return open_store(path)
 
 
 def folds(people: list[str], count: int, seed: int) -> Iterator[np.ndarray]:

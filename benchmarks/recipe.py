@@ -4,7 +4,8 @@
     python benchmarks/recipe.py ablation [--folder DIR] [--workers 2]
 
 Both train ``affectivenet_edge`` on the 442 clips that benchmarks/composite.py forges, for two tasks alike: optical flow at
-28×28 and affective-motion images at 64×64. Five folds of people; the same folds for every network.
+28×28 and affective-motion images at 48×48 (of crops of that size, since pooling larger ones takes most of the time). Five
+folds of people; the same folds for every network.
 
 ``nested``: for each fold, the recipe with the best UF1 over the *other* four folds, each of them predicted by networks that saw
 neither it nor the fold, the mean of both tasks; a network trained so predicts the fold. STSTNet trains as published. The
@@ -21,6 +22,7 @@ import argparse
 import itertools
 import json
 import tempfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -46,13 +48,13 @@ with silent():
     from affnet_tf.training.parallel import in_processes
     from affnet_tf.training.strategy import choose_devices
 
-FOLDS = 5
+FOLDS, MOTION_SIZE = 5, 48
 # What is held out of a training: one fold, or two of them for nested validation.
 ONE = tuple((fold,) for fold in range(FOLDS))
 TWO = tuple(itertools.combinations(range(FOLDS), 2))
 TASKS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "flow": ("affectivenet_edge", ("motion.representation=flow", "model.input_size=28", "labels=megc3")),
-    "motion": ("affectivenet_edge", ("model.input_size=64", "labels=megc3")),
+    "motion": ("affectivenet_edge", (f"model.input_size={MOTION_SIZE}", "labels=megc3")),
     "ststnet": ("ststnet", ()),
 }
 # Candidates of nested validation, as changes of the default recipe.
@@ -61,7 +63,6 @@ RECIPES: Mapping[str, tuple[str, ...]] = {
     "averaged": ("train.ema=0.99",),
     "mixed": ("augment.mixup=0.2",),
     "less augmentation": ("augment.shift=0.02", "augment.rotate=2", "augment.scale=0.02", "augment.gain=0"),
-    "twice the epochs": ("train.epochs=80",),
 }
 ABLATION: Mapping[str, tuple[str, ...]] = {
     "without class weights": ("train.class_weights=false",),
@@ -87,6 +88,9 @@ ABLATION: Mapping[str, tuple[str, ...]] = {
     "no exchange between streams": ("model.exchange=false",),
     "one map instead of MFL": ("model.mfl=false",),
 }  # fmt: skip
+Jobs = Mapping[str, tuple[str, Sequence[str], Sequence[Sequence[int]]]]
+"""By name: a task, the changes of its settings, and what is held out in turn."""
+
 TEMPORAL = ("jitter", "drop", "speed", "lighting")
 
 
@@ -106,13 +110,19 @@ def split(data: LabelledClips, held: Sequence[int]) -> Fold:
     return Fold("-".join(map(str, held)), tuple(keys[False]), (), tuple(keys[True]))
 
 
-def work(names: Iterator[str], store: str, jobs: Mapping[str, tuple[str, Sequence[str], Sequence[Sequence[int]]]],
-         out: Path) -> Iterator[str]:  # fmt: skip
-    """Train and predict, job by job: a task, the changes of its settings, and what is held out in turn."""
+def kept(out: Path, name: str, jobs: Jobs) -> Path:
+    """Where a job's predictions lie; another recipe behind the same name has another file."""
+    task, changes, held_out = jobs[name]
+    what = json.dumps([settings(task, changes).to_json(), held_out])
+    return out / f"{name}-{zlib.crc32(what.encode()):08x}.json"
+
+
+def work(names: Iterator[str], stores: Mapping[str, str], jobs: Jobs, out: Path) -> Iterator[str]:
+    """Train and predict, job by job."""
     for name in names:
         task, changes, held_out = jobs[name]
         config = settings(task, changes)
-        data = LabelledClips(store, config)
+        data = LabelledClips(stores[task], config)
         devices = choose_devices("cpu", config.train.precision)
         folds = [split(data, held) for held in held_out]
         trainers = Trainers(config, data.classes, fold_steps(folds, "kfold", config), devices)
@@ -127,7 +137,7 @@ def work(names: Iterator[str], store: str, jobs: Mapping[str, tuple[str, Sequenc
                 [*key, truth, *map(float, row)]
                 for key, truth, row in zip(fold.test, data.truth(fold.test), chances, strict=True)
             ]
-        write_json(out / f"{name}.json", predicted)
+        write_json(kept(out, name, jobs), predicted)
         yield name
 
 
@@ -136,26 +146,28 @@ class Bench:
 
     def __init__(self, folder: Path, workers: int, console: Console) -> None:
         self.folder, self.workers, self.console = folder, workers, console
-        self.store = forge(folder, workers, console)
-        self.subjects = {clip.key: clip.subject for clip in self.store.clips}
-        data = LabelledClips(self.store.path, settings("flow", ()))
+        large, small = forge(folder, workers, console), forge(folder, workers, console, MOTION_SIZE)
+        self.stores = {"flow": str(large.path), "motion": str(small.path), "ststnet": str(large.path)}
+        self.subjects = {clip.key: clip.subject for clip in large.clips}
+        data = LabelledClips(large.path, settings("flow", ()))
         self.labels = data.scheme.labels
         self.parts = [set(fold.test) for fold in kfold(data.labelled, FOLDS, label_of=data.label_of)]
         self.people = len(people(data.labelled))
 
-    def run(self, jobs: Mapping[str, tuple[str, Sequence[str], Sequence[Sequence[int]]]]) -> None:
-        """Do the jobs whose predictions are not in the folder."""
+    def run(self, jobs: Jobs) -> None:
+        """Do the jobs whose predictions are not in the folder, and read all of them."""
         out = self.folder / "predictions"
         out.mkdir(exist_ok=True)
-        missing = [name for name in jobs if not (out / f"{name}.json").exists()]
+        missing = [name for name in jobs if not kept(out, name, jobs).exists()]
         with self.console.progress("train") as progress:
-            arguments = (str(self.store.path), jobs, out)
+            arguments = (self.stores, jobs, out)
             for done, _ in enumerate(in_processes(work, missing, min(self.workers, len(missing)), arguments), 1):
                 progress(done, len(missing))
+        self.found = {name: json.loads(kept(out, name, jobs).read_text()) for name in jobs}
 
     def predictions(self, job: str, held: Sequence[int], part: int) -> list[Prediction]:
         """Of the clips of one fold, by the networks of a job for which ``held`` was held out."""
-        rows = json.loads((self.folder / "predictions" / f"{job}.json").read_text())["-".join(map(str, held))]
+        rows = self.found[job]["-".join(map(str, held))]
         return [
             Prediction(dataset, clip, self.subjects[dataset, clip], f"fold{part + 1}", truth, tuple(chances))
             for dataset, clip, truth, *chances in rows
@@ -194,7 +206,7 @@ def nested(bench: Bench) -> None:
     bench.console.result({}, ("UF1 of validation, mean of flow and motion images (synthetic people)", columns, rows))
     ststnet = bench.pooled(dict.fromkeys(range(FOLDS), "ststnet"))
     rows = [("STSTNet", "flow 28", "as published", *by_dataset(ststnet), "", "")]
-    for task, shown in (("flow", "flow 28"), ("motion", "motion image 64")):
+    for task, shown in (("flow", "flow 28"), ("motion", "motion image 48")):
         for title, names in (("chosen by nested validation", chosen), ("default", ["default"] * FOLDS)):
             ours = bench.pooled({fold: f"{task} {name}" for fold, name in enumerate(names)})
             versus = compare(ours, ststnet)
@@ -226,7 +238,7 @@ def ablation(bench: Bench) -> None:
             cells += [f"{versus.uf1[0]:.3f}", "" if name == "default" else lead(versus)[0]]
         if any(cells):
             rows.append((name, *cells))
-    columns = ("recipe", "flow 28", "against the default", "motion image 64", "against the default")
+    columns = ("recipe", "flow 28", "against the default", "motion image 48", "against the default")
     title = (
         f"UF1 on the synthetic composite, {FOLDS} folds of {bench.people} synthetic people, 95 % intervals over people"
     )

@@ -37,8 +37,12 @@ signatures = json.loads(sys.argv[3])
 # The first one goes twice: what the runtime sets up once for all does not count.
 for signature in [signatures[0], *signatures]:
     gc.collect()
-    with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")
+    try:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+    except OSError:  # a kernel or a container that does not allow it
+        print(json.dumps(dict.fromkeys(signatures)))
+        sys.exit()
     before = kilobytes("VmRSS")
     interpreter = Interpreter(model_path=sys.argv[1], num_threads=1)
     runner = interpreter.get_signature_runner(signature)
@@ -71,6 +75,9 @@ def peak_memory(model: Path, inputs: Mapping[str, Mapping[str, np.ndarray]]) -> 
 
     Returns:
         By signature; None where it cannot be measured: anywhere but on Linux, or where the kernel does not allow it.
+
+    Raises:
+        RuntimeError: the file cannot be loaded or called there, or the process was killed; with what it printed.
     """
     if not Path("/proc/self/clear_refs").exists():
         return dict.fromkeys(inputs)
@@ -80,5 +87,5 @@ def peak_memory(model: Path, inputs: Mapping[str, Mapping[str, np.ndarray]]) -> 
         command = [sys.executable, "-c", _PROGRAM, str(model), f"{folder}/inputs.npz", json.dumps(list(inputs))]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        return dict.fromkeys(inputs)
+        raise RuntimeError(f"{model.name} could not be called in a process of its own: {done.stderr.strip()}")
     return json.loads(done.stdout.splitlines()[-1])

@@ -26,11 +26,16 @@ NETWORK = replace(SMALL, input_size=28, kernels=(3,), widths=(4,), taps=("after"
 CONFIG = ExperimentConfig(model=NETWORK, train=TrainConfig(epochs=3, batch_size=4, seed=3, learning_rate=1e-2, ema=0.8))
 CODE = """
 import sys
-from test_fold_batch import CONFIG, evaluate
+from test_fold_batch import CONFIG, InputError, evaluate
 
 if __name__ == "__main__":
     for count in ("1", "4", "auto"):
         evaluate(sys.argv[1], f"{sys.argv[2]}/{count}", CONFIG, fold_batch=count)
+    for option in ({"parallel": 2}, {"tensorboard": True}):
+        try:
+            evaluate(sys.argv[1], f"{sys.argv[2]}/refused", CONFIG, fold_batch=4, **option)
+        except InputError as error:
+            print(error)
 """
 
 
@@ -50,7 +55,18 @@ def runs(tmp_path_factory):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    (folder / "said").write_text(done.stdout)
     return folder
+
+
+@pytest.mark.slow
+def test_what_goes_with_no_fold_batch_is_refused_before_anything_is_written(runs):
+    said = (runs / "said").read_text().splitlines()
+    assert said[-2:] == [
+        "parallel must be 1 with a fold_batch of 4. Received: 2",
+        "tensorboard must be off with a fold_batch of 4. Received: True",
+    ]
+    assert not (runs / "refused").exists()
 
 
 @pytest.mark.slow

@@ -164,7 +164,8 @@ def evaluate(
         parallel: processes that folds are spread over.
         engine: ``local``, or ``ray``: the folds are tasks of a Ray cluster, whose machines read the store and write to ``out``
             at the same paths; ``parallel`` is then of no concern.
-        fold_batch: folds that are trained in one program, under JAX: a number, or ``auto``.
+        fold_batch: folds that are trained in one program, under JAX: a number, or ``auto``, which is 1 where folds are spread
+            over processes or logged.
         tensorboard: write logs for TensorBoard to tensorboard/<fold>.
         progress: called with (folds done, folds in all, a fold's name).
         note: told in words what the folds are trained on.
@@ -186,9 +187,12 @@ def evaluate(
     if pending:
         # Before anything is written: a network that cannot be built, or a cluster that doesn't answer, leaves no folder.
         trainers = Trainers(config, data.classes, fold_steps(folds, protocol, config), devices)
-        together = folds_at_once(fold_batch, devices, trainers.of(pending[0]).model, config)
+        apart = parallel > 1 or engine == "ray" or tensorboard
+        wanted = 1 if apart and fold_batch == "auto" else fold_batch
+        together = folds_at_once(wanted, devices, trainers.of(pending[0]).model, config)
         check(together == 1 or parallel == 1, "parallel", f"be 1 with a fold_batch of {together}", parallel)
         check(together == 1 or engine == "local", "engine", f"be local with a fold_batch of {together}", engine)
+        check(together == 1 or not tensorboard, "tensorboard", f"be off with a fold_batch of {together}", tensorboard)
         if engine == "ray":
             join_cluster()
         excluded = {fold.name: fold.reason for fold in folds if fold.excluded}

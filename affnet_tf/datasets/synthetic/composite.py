@@ -53,19 +53,19 @@ COMPOSITE: Mapping[str, Part] = MappingProxyType(
             16,
             {"negative": 70, "positive": 51, "surprise": 43},
             0.8,
-            Difficulty(expression=1.7, style=1.5, recording=1.8, blinks=2.0, ambiguity=0.2),
+            Difficulty(expression=1.8, style=1.5, recording=1.8, blinks=2.0, ambiguity=0.32),
         ),
         "casme2": Part(
             24,
             {"disgust": 61, "repression": 27, "happiness": 32, "surprise": 25},
             0.6,
-            Difficulty(expression=1.2, style=1.5, recording=1.2, blinks=1.0, ambiguity=0.14, apex_error=0.1),
+            Difficulty(expression=1.2, style=1.5, recording=1.2, blinks=1.0, ambiguity=0.17, apex_error=0.1),
         ),
         "samm": Part(
             28,
             {"anger": 57, "contempt": 12, "disgust": 9, "fear": 8, "sadness": 6, "happiness": 26, "surprise": 15},
             0.7,
-            Difficulty(expression=1.8, style=1.5, recording=1.6, blinks=1.8, ambiguity=0.22, apex_error=0.12),
+            Difficulty(expression=1.6, style=1.5, recording=1.6, blinks=1.8, ambiguity=0.1, apex_error=0.12),
         ),
     }
 )

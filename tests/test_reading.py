@@ -3,6 +3,7 @@ import itertools
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -44,12 +45,15 @@ def test_any_clip_by_its_row(store, clips, rows, limit):
 
 
 @pytest.mark.parametrize("limit", [None, 0])
+@pytest.mark.parametrize("size", [None, 20])
 @pytest.mark.parametrize("motion", [MotionConfig(), MotionConfig(representation="flow")])
-def test_any_pooled_image_by_its_row(store, clips, motion, limit):
-    look_up = ClipReader(store, ROWS, limit).signed(motion).of
+def test_any_pooled_image_by_its_row(store, clips, motion, size, limit):
+    look_up = ClipReader(store, ROWS, limit).signed(motion, size).of
     for row in (59, 0, 32):
         image, ready = look_up(tf.constant(row, tf.int64))
         expected, _ = signed_motion(*map(tf.constant, clips[row]), motion)
+        if size:
+            expected = cv2.resize(expected.numpy(), (size, size), interpolation=cv2.INTER_LINEAR)
         np.testing.assert_allclose(image, expected, rtol=1e-5, atol=1e-3)
         assert not ready
     if limit is None:

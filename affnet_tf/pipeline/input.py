@@ -20,7 +20,7 @@ from affnet_tf.pipeline.reading import ClipReader, LookUp, read_clips
 from affnet_tf.pipeline.store import Store
 from affnet_tf.pipeline.timing import draw as draw_timing
 from affnet_tf.pipeline.timing import retime
-from affnet_tf.pipeline.warp import draw, finish, resize, warp
+from affnet_tf.pipeline.warp import draw, finish, moves, resize, warp
 
 __all__ = ["check_representation", "load", "motion_images", "read_clips", "training_batches"]
 
@@ -44,7 +44,9 @@ def load(clips: ClipReader, config: ExperimentConfig) -> LookUp:
 
     ``training_batches`` does it too. Under a distribution strategy it must have been done outside the strategy's scope.
     """
-    return clips.frames if _temporal(config) else clips.signed(config.motion)
+    if _temporal(config):
+        return clips.frames
+    return clips.signed(config.motion, None if moves(config.augment) else config.model.input_size)
 
 
 def training_batches(

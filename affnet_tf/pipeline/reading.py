@@ -15,6 +15,7 @@ from affnet_tf.errors import InputError
 from affnet_tf.pipeline.pool import signed_motion
 from affnet_tf.pipeline.records import record_spans
 from affnet_tf.pipeline.store import Store, check_shards, parse_clip
+from affnet_tf.pipeline.warp import resize
 
 __all__ = ["ClipReader", "LookUp", "read_clips"]
 
@@ -86,7 +87,7 @@ class ClipReader:
         self.rows = tuple(range(len(store.clips)) if rows is None else sorted(rows))
         self.limit = CACHE_BYTES if limit is None else limit
         self.functions: dict[Hashable, Callable] = {}
-        self._signed: dict[MotionConfig, LookUp] = {}
+        self._signed: dict[tuple[MotionConfig, int], LookUp] = {}
 
     @functools.cached_property
     def frames(self) -> LookUp:
@@ -104,11 +105,15 @@ class ClipReader:
         variable, last, count = _hold(held), tf.constant(ends), tf.constant(lengths)
         return LookUp(tf.function(lambda row: variable[last[row] - count[row] : last[row]]), False)
 
-    def signed(self, motion: MotionConfig) -> LookUp:
-        """row, int64 () -> the clip's image before it is scaled, float32 (S, S, 3), and whether it came ready-made."""
-        if motion not in self._signed:
-            self._signed[motion] = self._pooled(motion)
-        return self._signed[motion]
+    def signed(self, motion: MotionConfig, size: int | None = None) -> LookUp:
+        """row, int64 () -> the clip's image before it is scaled, float32 (S, S, 3), and whether it came ready-made.
+
+        S is ``size``, to which images are resized once and for all, or that of the store's frames.
+        """
+        size = size or self.store.frame_size
+        if (motion, size) not in self._signed:
+            self._signed[motion, size] = self._pooled(motion, size)
+        return self._signed[motion, size]
 
     def in_order(self) -> tf.data.Dataset:
         """What ``read_clips`` gives, of these rows alone."""
@@ -120,21 +125,24 @@ class ClipReader:
         wanted = tf.constant(wanted)
         return clips.filter(lambda row, frames, flow: wanted[row])
 
-    def _pooled(self, motion: MotionConfig) -> LookUp:
-        size = self.store.frame_size
+    def _pooled(self, motion: MotionConfig, size: int) -> LookUp:
+        def image(frames: tf.Tensor, flow: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            signed, ready = signed_motion(frames, flow, motion)
+            return resize(signed, size), ready
+
         if len(self.rows) * size**2 * 3 * 4 > self.limit:
             from_disk = self._from_disk
-            return LookUp(tf.function(lambda row: signed_motion(*from_disk(row), motion)), False)
+            return LookUp(tf.function(lambda row: image(*from_disk(row))), False)
         held = _aligned((len(self.rows), size, size, 3), np.float32)
         ready = np.zeros(len(self.rows), bool)
         place = np.full(len(self.store.clips), -1, np.int64)
         place[list(self.rows)] = np.arange(len(self.rows))
         pooled = self.in_order().map(
-            lambda row, frames, flow: (row, *signed_motion(frames, flow, motion)),
+            lambda row, frames, flow: (row, *image(frames, flow)),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
-        for row, image, is_ready in pooled.as_numpy_iterator():
-            held[place[row]], ready[place[row]] = image, is_ready
+        for row, signed, is_ready in pooled.as_numpy_iterator():
+            held[place[row]], ready[place[row]] = signed, is_ready
         variable, flags, places = _hold(held), tf.constant(ready), tf.constant(place)
 
         def look_up(row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from affnet_tf.config import AugmentConfig
 
-__all__ = ["draw", "finish", "resize", "warp"]
+__all__ = ["draw", "finish", "moves", "resize", "warp"]
 
 # The places of the uniform draws of one image.
 ANGLE, ZOOM, SHIFT_X, SHIFT_Y, MIRROR, GAIN = range(6)
@@ -25,6 +25,11 @@ def resize(motion: tf.Tensor, size: int) -> tf.Tensor:
     return tf.image.resize(motion, (size, size), antialias=False)
 
 
+def moves(augment: AugmentConfig) -> bool:
+    """Whether an image is flipped, shifted, turned or zoomed at all."""
+    return bool(augment.flip or augment.shift or augment.rotate or augment.scale)
+
+
 def warp(motion: tf.Tensor, size: int, augment: AugmentConfig, random: tf.Tensor, vectors: bool = False) -> tf.Tensor:
     """Resize with a random flip, shift, rotation and zoom of each image, in one bilinear interpolation.
 
@@ -38,7 +43,7 @@ def warp(motion: tf.Tensor, size: int, augment: AugmentConfig, random: tf.Tensor
     Returns:
         float32 (B, size, size, 3).
     """
-    if not (augment.flip or augment.shift or augment.rotate or augment.scale):
+    if not moves(augment):
         return resize(motion, size)
     side = float(motion.shape[1])
     signed = 2.0 * random - 1.0

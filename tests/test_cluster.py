@@ -2,14 +2,19 @@
 
 import os
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from forged import SIZE, forge_clips
 from test_parallel import CONFIG
 
+from affnet_tf.datasets.synthetic import write_synthetic
 from affnet_tf.errors import InputError
 from affnet_tf.pipeline.crops import CropConfig
-from affnet_tf.pipeline.prepare import prepare
+from affnet_tf.pipeline.prepare import prepare, prepare_dataset
+from affnet_tf.pipeline.store import open_store
 from affnet_tf.training.cluster import on_cluster
 from affnet_tf.training.experiment import evaluate
 
@@ -18,6 +23,12 @@ SUBJECTS = 6
 
 def work(names):
     yield from names
+
+
+def affnet(*words):
+    return subprocess.run(
+        [sys.executable, "-m", "affnet_tf", *map(str, words)], check=False, capture_output=True
+    ).returncode
 
 
 @pytest.fixture
@@ -47,6 +58,28 @@ def test_an_engine_must_be_known(tmp_path):
         evaluate(tmp_path / "store", tmp_path / "run", CONFIG, engine="rey")
 
 
+def test_shards_that_others_write_make_the_same_store(tmp_path, monkeypatch):
+    """What hands them out here is this process; below it is a cluster."""
+    monkeypatch.chdir(tmp_path)
+    write_synthetic("people", subjects=2, clips=10, size=(68, 56))
+    asked = []
+
+    def spread(work, names, arguments):
+        asked.extend(names)
+        yield from work(reversed(names), *arguments)
+
+    ours = prepare_dataset("casme2", "people", "ours", size=SIZE, workers=1).store
+    seen = []
+    theirs = prepare_dataset(
+        "casme2", "people", "theirs", size=SIZE, spread=spread, progress=lambda *state: seen.append(state)
+    ).store
+    assert len(asked) == 2
+    assert seen[-1] == (20, 20)
+    assert theirs.hash == ours.hash
+    for shard in ours.shards:
+        assert Path(shard).read_bytes() == (tmp_path / "theirs" / Path(shard).name).read_bytes()
+
+
 @pytest.mark.slow
 def test_a_worker_is_killed_and_the_predictions_are_those_of_this_machine(store, tmp_path, monkeypatch):
     pytest.importorskip("ray")
@@ -65,6 +98,15 @@ def test_a_worker_is_killed_and_the_predictions_are_those_of_this_machine(store,
                 cluster.remove_node(workers.pop(), allow_graceful=False)
 
         evaluate(store, tmp_path / "ray", CONFIG, engine="ray", progress=progress)
+        write_synthetic(tmp_path / "people", subjects=2, clips=10, size=(68, 56))
+        words = ["prepare", "casme2", tmp_path / "people", "--size", SIZE]
+        assert affnet(*words, tmp_path / "here") == affnet(*words, tmp_path / "there", "--engine", "ray") == 0
+        stores = [open_store(tmp_path / name) for name in ("here", "there")]
+        assert stores[0].hash == stores[1].hash
+        for frame in next((tmp_path / "people" / "Cropped" / "sub01").iterdir()).iterdir():
+            frame.write_bytes(b"damaged")
+        assert affnet(*words, tmp_path / "strict", "--engine", "ray", "--strict") == 2
+        assert not (tmp_path / "strict").exists()
         with pytest.raises(InputError, match=r"must keep its machine, or find another within 3 tries"):
             next(on_cluster(lambda names: (os.kill(os.getpid(), 9) for _ in names), ["a"], "cpu", ()))
         cluster.remove_node(workers[0])

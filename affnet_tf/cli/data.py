@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -121,6 +121,9 @@ def prepare(
     workers: Annotated[
         int | None, typer.Option(help="Processes; by default one for each core. Faces are found by one.")
     ] = None,
+    engine: Annotated[
+        str, typer.Option(help="local, or ray: shards are tasks of the cluster that RAY_ADDRESS names.")
+    ] = "local",
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop with code 2 at the first clip that cannot be used.")
     ] = False,
@@ -131,6 +134,8 @@ def prepare(
     """
     with silent():
         from affnet_tf.pipeline.prepare import prepare_dataset
+
+        spread = _spread(engine)
     with console.progress("prepare") as progress:
         prepared = prepare_dataset(
             name,
@@ -141,6 +146,7 @@ def prepare(
             release=release,
             magnify=magnify,
             workers=workers,
+            spread=spread,
             strict=strict,
             progress=progress,
         )
@@ -157,3 +163,14 @@ def prepare(
     for picture in prepared.pictures:
         console.line(f"contact sheet: {picture}")
     return 1 if prepared.skipped else 0
+
+
+def _spread(engine: str) -> Any:
+    """What hands work to machines of a cluster; None for this one."""
+    if engine == "local":
+        return None
+    from affnet_tf.training.cluster import check_engine, join_cluster, on_cluster
+
+    check_engine(engine)
+    join_cluster()
+    return lambda work, names, arguments: on_cluster(work, names, "cpu", arguments)

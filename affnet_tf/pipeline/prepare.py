@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from affnet_tf.cores import cores
 from affnet_tf.datasets.annotations import Annotations, read_annotations
@@ -18,7 +19,7 @@ from affnet_tf.pipeline.crops import CropConfig
 from affnet_tf.pipeline.detection import locate_faces
 from affnet_tf.pipeline.lock import locked
 from affnet_tf.pipeline.parts import Part, make_plan, write_manifest
-from affnet_tf.pipeline.shards import ClipTask, ShardTask, UnusableError, write_shard
+from affnet_tf.pipeline.shards import ClipTask, ShardTask, UnusableError, write_shard, write_shards
 from affnet_tf.pipeline.sources import fingerprints
 from affnet_tf.pipeline.store import MANIFEST, Store, local, open_store
 from affnet_tf.pipeline.workers import Workers
@@ -28,6 +29,8 @@ __all__ = ["Prepared", "prepare", "prepare_dataset"]
 CLIPS_PER_SHARD = 16
 
 Progress = Callable[[int, int], None]
+# Given work, the names of what is to be done and the work's other arguments: each name when it is done, in any order.
+Spread = Callable[[Callable[..., Iterator[str]], Sequence[str], tuple[Any, ...]], Iterator[str]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +60,7 @@ def prepare_dataset(
     release: str | None = None,
     magnify: float = 0.0,
     workers: int | None = None,
+    spread: Spread | None = None,
     strict: bool = False,
     progress: Progress | None = None,
 ) -> Prepared:
@@ -73,6 +77,7 @@ def prepare_dataset(
         release: ``cropped`` or ``raw``; by default the cropped one if it is there.
         magnify: factor of the Eulerian motion magnification; 0: none.
         workers: processes; by default one for each core.
+        spread: what hands the shards out instead, to machines that have ``root`` and ``store`` at the same absolute paths.
         strict: raise at the first clip that cannot be used.
         progress: called with (steps done, steps in all); a clip is one step, and one more if a face is looked for.
 
@@ -81,11 +86,18 @@ def prepare_dataset(
             ``strict`` the first clip that cannot be used.
     """
     name = spec(name).name
+    if spread:
+        root, store = Path(root).absolute(), local(store).absolute()
     annotations = read_annotations(name, root, release)
     detector = detector or ("none" if annotations.release == "cropped" else "mtcnn")
     settings = CropConfig(size=size, detector=detector, magnify=magnify)
     with Workers(workers or cores()) as processes:
-        if detector == "none" and len(annotations.clips) > CLIPS_PER_SHARD and not (local(store) / MANIFEST).exists():
+        if (
+            not spread
+            and detector == "none"
+            and len(annotations.clips) > CLIPS_PER_SHARD
+            and not (local(store) / MANIFEST).exists()
+        ):
             processes.start()  # beside TensorFlow, which finds the faces, they would take memory and wait
         broken, errors = _check(annotations, strict)
         clips: dict[tuple[str, str], Clip] = {}
@@ -105,6 +117,7 @@ def prepare_dataset(
             left_out=[str(problem) for problem in annotations.problems if problem.severity == "error"],
             broken=broken,
             workers=processes,
+            spread=spread,
             strict=strict,
             progress=progress,
         )
@@ -121,6 +134,7 @@ def prepare(
     left_out: Sequence[str] = (),
     broken: Mapping[tuple[str, str], Sequence[str]] | None = None,
     workers: int | Workers = 1,
+    spread: Spread | None = None,
     strict: bool = False,
     clips_per_shard: int = CLIPS_PER_SHARD,
     progress: Progress | None = None,
@@ -141,6 +155,7 @@ def prepare(
         left_out: one line for each row of the annotation that made no clip; the manifest lists them first.
         broken: by clip key, why clips are known to be unusable; they are listed, not read.
         workers: processes that decode, crop and write, or how many.
+        spread: what hands the shards out instead of ``workers``; the clips' paths and the store's must be absolute.
         strict: raise at the first clip that cannot be used, instead of skipping it; the folder is then as it was before.
         clips_per_shard: how many clips a shard takes.
         progress: called with (steps done, steps in all); a clip is one step, and one more if a face is looked for.
@@ -171,7 +186,7 @@ def prepare(
             if pending:
                 part.begin()
                 with Workers(workers) if isinstance(workers, int) else contextlib.nullcontext(workers) as processes:
-                    _make(pending, settings, processes, len(clips), progress)
+                    _make(pending, settings, spread or processes, len(clips), progress)
             documents = [part.document(shard) for shard in part.shards]
             skipped = [*left_out, *(line for document in documents for line in document["skipped"])]
             if not any(document["clips"] for document in documents):
@@ -184,7 +199,7 @@ def prepare(
 
 
 def _make(
-    tasks: Sequence[ShardTask], settings: CropConfig, workers: Workers, clips: int, progress: Progress | None
+    tasks: Sequence[ShardTask], settings: CropConfig, by: Workers | Spread, clips: int, progress: Progress | None
 ) -> None:
     """Write the shards that are missing."""
     wanted = sum(len(task.clips) for task in tasks)
@@ -201,8 +216,14 @@ def _make(
     if faces:
         located = iter(locate_faces([each for task in tasks for each in task.clips], settings, tasks[0].folder, tick))
         tasks = [dataclasses.replace(task, clips=tuple(next(located) for _ in task.clips)) for task in tasks]
-    for _ in workers.run(write_shard, tasks, tick):
-        pass
+    if isinstance(by, Workers):
+        for _ in by.run(write_shard, tasks, tick):
+            pass
+        return
+    named = {task.name: task for task in tasks}
+    for name in by(write_shards, list(named), (named,)):
+        for _ in named[name].clips:
+            tick()
 
 
 def _check(annotations: Annotations, strict: bool) -> tuple[dict[tuple[str, str], list[str]], list[Problem]]:

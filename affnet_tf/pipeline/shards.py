@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from affnet_tf.pipeline.records import RecordWriter
 from affnet_tf.pipeline.store import clip_row, encode_clip
 from affnet_tf.pipeline.workers import Tick
 
-__all__ = ["ClipTask", "ShardTask", "UnusableError", "clip_line", "write_shard"]
+__all__ = ["ClipTask", "ShardTask", "UnusableError", "clip_line", "write_shard", "write_shards"]
 
 
 class UnusableError(InputError):
@@ -104,6 +104,14 @@ def write_shard(task: ShardTask, tick: Tick) -> None:
     }
     # Last: a shard counts as finished once this file is there.
     write_json(task.folder / f"{task.name}.json", document)
+
+
+def write_shards(names: Iterable[str], tasks: Mapping[str, ShardTask]) -> Iterator[str]:
+    """Yield each name when its shard is written; for machines that share a disk, and hand out the names among themselves."""
+    cv2.setNumThreads(1)  # a task has one core
+    for name in names:
+        write_shard(tasks[name], lambda: None)
+        yield name
 
 
 def clip_line(clip: Clip, error: InputError) -> str:

@@ -10,10 +10,11 @@ from typing import Any
 
 import keras
 
-from affnet_tf.errors import InputError
+from affnet_tf.errors import InputError, unknown
 
-__all__ = ["join_cluster", "on_cluster"]
+__all__ = ["ENGINES", "check_engine", "join_cluster", "on_cluster"]
 
+ENGINES = ("local", "ray")
 ADDRESS = "RAY_ADDRESS"
 # How often a task may lose the machine or the process that it runs on.
 LOSSES = 3
@@ -70,6 +71,16 @@ def on_cluster(
         ray.shutdown()
 
 
+def check_engine(engine: str) -> None:
+    """Raise if no engine has that name.
+
+    Raises:
+        InputError: the message lists those that exist.
+    """
+    if engine not in ENGINES:
+        raise unknown("engine", engine, ENGINES)
+
+
 def join_cluster() -> Any:
     """Ray, connected to the cluster at RAY_ADDRESS; once is enough.
 
@@ -120,7 +131,7 @@ def _result(ray: Any, task: Any) -> str:
             f"Received: {_line(error)}"
         ) from None
     if refusal is not None:
-        raise InputError(refusal)
+        raise refusal
     return name
 
 
@@ -140,7 +151,7 @@ def _do(run: str, name: str, sent: tuple[Callable[..., Iterator[str]], tuple[Any
         return next(running), None
     except InputError as error:
         _working.clear()
-        return name, str(error)
+        return name, error
     except BaseException:
         _working.clear()
         raise

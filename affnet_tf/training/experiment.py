@@ -12,7 +12,7 @@ from typing import Any
 import keras
 
 from affnet_tf.config import ExperimentConfig, check
-from affnet_tf.errors import InputError, unknown
+from affnet_tf.errors import InputError
 from affnet_tf.evaluation.headline import ALL, Headline, headlines
 from affnet_tf.evaluation.metrics import Scores
 from affnet_tf.evaluation.predictions import Prediction, Predictions, write_predictions
@@ -22,7 +22,7 @@ from affnet_tf.files import read_json, write_json
 from affnet_tf.models.checkpoint import Checkpoint, is_checkpoint, load_checkpoint, save_checkpoint
 from affnet_tf.models.networks import build_network
 from affnet_tf.pipeline.store import StoredClip
-from affnet_tf.training.cluster import join_cluster, on_cluster
+from affnet_tf.training.cluster import check_engine, join_cluster, on_cluster
 from affnet_tf.training.fitting import fit_clips, new_trainer, steps_of
 from affnet_tf.training.fold_batch import folds_at_once
 from affnet_tf.training.folds import FoldWork, Trainers, fold_steps, folds_elsewhere
@@ -32,9 +32,7 @@ from affnet_tf.training.progress import Report
 from affnet_tf.training.run import Run, open_run
 from affnet_tf.training.strategy import Devices, choose_devices
 
-__all__ = ["ENGINES", "Evaluation", "evaluate", "train"]
-
-ENGINES = ("local", "ray")
+__all__ = ["Evaluation", "evaluate", "train"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,8 +173,7 @@ def evaluate(
             an ``out`` that exists without ``resume``, or one made by another config.
     """
     check(parallel >= 1, "parallel", "be at least 1", parallel)
-    if engine not in ENGINES:
-        raise unknown("engine", engine, ENGINES)
+    check_engine(engine)
     devices = _devices(device, config)
     data = LabelledClips(store, config)
     folds = folds_of(protocol, data.labelled, config.train.validation, config.train.seed, k=k, label_of=data.label_of)

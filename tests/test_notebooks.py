@@ -169,7 +169,7 @@ def test_the_quickstart_runs(tmp_path, kernel):
 @pytest.mark.slow
 def test_a_run_on_jax_goes_on_after_the_runtime_was_lost(tmp_path, kernel):
     settings = {"KEEP": f"file://{tmp_path}/bucket", "BACKEND": "jax", "PRECISION": "mixed_bfloat16"}
-    settings |= {"SUBJECTS": 2, "CLIPS": 4, "PRESET": "affectivenet_edge", "EPOCHS": 60, "KEEP_SECONDS": 0}
+    settings |= {"SUBJECTS": 2, "CLIPS": 4, "PRESET": "affectivenet_edge", "EPOCHS": 12, "KEEP_SECONDS": 0}
     kept = tmp_path / "bucket" / "runs" / "final"
     first = prepared("02_train_on_tpu", tmp_path / "first", **settings)
 
@@ -188,8 +188,8 @@ def test_a_run_on_jax_goes_on_after_the_runtime_was_lost(tmp_path, kernel):
     assert "prepare" not in words(outputs["store"])  # it was there
     assert "8 clips of 2 synthetic people" in words(outputs["store"])
     assert "brought back config.json manifest.json state.npz" in words(outputs["train"])
-    assert "1/60" not in words(outputs["train"])
-    assert "60/60" in words(outputs["train"])
+    assert " 1/12" not in words(outputs["train"])
+    assert "12/12" in words(outputs["train"])
     assert "mixed_bfloat16" in words(outputs["made-by"])
     assert len(pictures(outputs["curve"])) == 1
     assert not (kept / "state.npz").exists()
@@ -197,7 +197,7 @@ def test_a_run_on_jax_goes_on_after_the_runtime_was_lost(tmp_path, kernel):
     from affnet_tf.files import read_json
     from affnet_tf.models.checkpoint import load_checkpoint
 
-    assert len(read_json(kept / "history.json")["loss"]) == 60
+    assert len(read_json(kept / "history.json")["loss"]) == 12
     assert load_checkpoint(kept / "model").labels == ("positive", "negative", "surprise", "others")
 
 
@@ -239,13 +239,12 @@ def test_the_export_runs_and_packs_a_bundle(tmp_path, kernel):
         assert "yes" in table
         assert not re.search(r"\bno\b", table)
     assert len(pictures(outputs["graph"])) == 1
-    assert "synthetic" in words(outputs["card"])
+    assert "**Synthetic.**" in words(outputs["card"])
     (archive,) = (tmp_path / "colab").glob("export-*/bundle.zip")
     names = zipfile.ZipFile(archive).namelist()
     assert {f"{recipe}/{file}" for recipe in recipes for file in ("model.tflite", "labels.txt")} <= set(names)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="links and folders as on Unix")
 def test_the_install_cell_installs_from_where_it_is_told(tmp_path):
     """Into an environment that has everything but the project and TensorFlow; its dependencies are there, or do not matter."""
@@ -278,7 +277,6 @@ def test_the_install_cell_installs_from_where_it_is_told(tmp_path):
     assert run().returncode == 0
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="links and folders as on Unix")
 def test_a_failed_install_stops_the_notebook_and_says_why(tmp_path):
     python = environment_without_tensorflow(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -74,6 +75,9 @@ class Console:
             nowhere = stack.enter_context(open(os.devnull, "w"))
             stack.enter_context(contextlib.redirect_stdout(nowhere))
             stack.enter_context(contextlib.redirect_stderr(nowhere))
+            # A library's logger keeps the stream that it began with: in a notebook, TensorFlow's keeps stdout.
+            stack.callback(logging.disable, logging.root.manager.disable)
+            logging.disable()
             yield
 
     @contextlib.contextmanager

@@ -1,6 +1,8 @@
 """The command line, run in-process: what it prints where, its exit codes, and what bad input leaves behind."""
 
+import io
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -171,6 +173,17 @@ def test_chatter_is_swallowed_and_errors_are_not(capfd):
     with Console(debug=True).chatter():
         print("shown")
     assert capfd.readouterr() == ("after\nshown\n", "after\n")
+
+
+def test_a_logger_that_holds_its_own_stream_is_swallowed_too():
+    heard = io.StringIO()
+    logger = logging.getLogger("of a library")
+    logger.addHandler(logging.StreamHandler(heard))
+    logger.error("before")
+    with Console().chatter():
+        logger.error("inside")
+    logger.error("after")
+    assert heard.getvalue() == "before\nafter\n"
 
 
 def test_what_looks_like_markup_is_printed_as_it_is(capsys):

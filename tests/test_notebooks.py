@@ -1,0 +1,290 @@
+"""The notebooks are in order, and run from top to bottom with small settings and without a network."""
+
+import ast
+import configparser
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import DeadKernelError
+from test_without_tensorflow import environment_without_tensorflow
+
+ROOT = Path(__file__).parent.parent
+NAMES = ("01_quickstart", "02_train_on_tpu", "03_evaluate", "04_export_android")
+
+# Put before the notebook's own cells: whoever asks for a host or connects to one is told no.
+OFFLINE = """
+import os, sys
+from pathlib import Path
+
+def refuse(event, arguments):
+    if event in ("socket.getaddrinfo", "socket.gethostbyname") or (
+        event == "socket.connect" and isinstance(arguments[1], tuple)
+    ):
+        raise RuntimeError(f"no network: {event} {arguments}")
+
+sys.addaudithook(refuse)
+Path("pid").write_text(str(os.getpid()))
+"""
+
+
+def read(name):
+    return nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+
+
+def code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def parameters(notebook):
+    """Place of the cell, and the values that it sets."""
+    (place,) = [i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", ())]
+    body = ast.parse(notebook.cells[place].source).body
+    return place, {each.targets[0].id: ast.literal_eval(each.value) for each in body}
+
+
+def prepared(name, folder, **settings):
+    """What executes a notebook in a folder, with other settings than its own."""
+    notebook = read(name)
+    place, known = parameters(notebook)
+    assert set(settings) <= set(known)
+    small = "\n".join(f"{setting} = {value!r}" for setting, value in settings.items())
+    notebook.cells.insert(place + 1, nbformat.v4.new_code_cell(small))
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(OFFLINE))
+    folder.mkdir(exist_ok=True)
+    return NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
+
+
+def execute(name, folder, **settings):
+    """The outputs of the notebook's cells, {id of the cell: outputs}."""
+    executed = prepared(name, folder, **settings).execute()
+    return {cell.id: cell.outputs for cell in code(executed)}
+
+
+def words(outputs):
+    """All that a cell said, as text."""
+    parts = []
+    for each in outputs:
+        data = each.get("data", {})
+        parts += [each.get("text", ""), *(data.get(f"text/{kind}", "") for kind in ("plain", "markdown", "html"))]
+    return "\n".join(parts)
+
+
+def pictures(outputs):
+    return [each.data["image/png"] for each in outputs if "image/png" in each.get("data", {})]
+
+
+@pytest.fixture
+def kernel(monkeypatch, tmp_path):
+    """Kernels know no settings of this user, draw into the notebook, and find no package index."""
+    for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "IPYTHONDIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    monkeypatch.delenv("MPLBACKEND", raising=False)
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+
+
+def address():
+    config = configparser.ConfigParser(interpolation=None)
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    return config["metadata"]["url"]
+
+
+def badge(name):
+    account_and_name = address().removeprefix("https://github.com/")
+    page = f"https://colab.research.google.com/github/{account_and_name}/blob/main/notebooks/{name}.ipynb"
+    return f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({page})"
+
+
+def test_these_are_all_notebooks():
+    assert sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_is_valid_small_and_stripped(name):
+    path = ROOT / "notebooks" / f"{name}.ipynb"
+    assert path.stat().st_size < 200_000
+    notebook = read(name)
+    nbformat.validate(notebook)
+    assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
+    assert [cell.id for cell in code(notebook) if cell.outputs or cell.execution_count is not None] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_begins_with_its_badge_and_the_install(name):
+    notebook = read(name)
+    assert notebook.cells[0].cell_type == "markdown"
+    assert badge(name) in notebook.cells[0].source
+    assert badge(name) in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert notebook.cells[1].id == "install"
+    assert f'SOURCE = "git+{address()}"' in notebook.cells[1].source
+
+
+def test_the_notebooks_install_in_the_same_way_but_for_the_extras():
+    sources = [read(name).cells[1].source for name in NAMES]
+    heads, tails = zip(*(source.split("\n\nif importlib") for source in sources), strict=True)
+    assert len(set(tails)) == 1
+    assert len({head.split("SOURCE = ")[0] for head in heads}) == 1
+    extras = {
+        extra for head in heads for part in re.findall(r"EXTRAS = (.*)", head) for extra in re.findall(r'"(.*?)"', part)
+    }
+    config = configparser.ConfigParser(interpolation=None)
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    assert extras == {"train", "tpu", "export", "export,qat"}
+    assert {each for extra in extras for each in extra.split(",")} <= set(config["options.extras_require"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_settings_are_literals_in_one_cell_with_a_form_field_each(name):
+    notebook = read(name)
+    place, known = parameters(notebook)
+    assert len(known) >= 3
+    assert place == 2
+    assert notebook.cells[place].source.count("# @param ") == len(known)
+
+
+def test_the_quickstart_runs(tmp_path, kernel):
+    outputs = execute("01_quickstart", tmp_path / "colab", SUBJECTS=3, CLIPS=4, EPOCHS=2)
+    assert "12 clips of 3 synthetic people" in words(outputs["store"])
+    assert (
+        len(pictures(outputs["motion"])) == len(pictures(outputs["curves"])) == len(pictures(outputs["picture"])) == 1
+    )
+    assert re.search(r"Synthetic people: [0-4] of 4 clips right", words(outputs["predict"]))
+    assert "seconds after the install" in words(outputs["time"])
+
+
+@pytest.mark.slow
+def test_a_run_on_jax_goes_on_after_the_runtime_was_lost(tmp_path, kernel):
+    settings = {"KEEP": f"file://{tmp_path}/bucket", "BACKEND": "jax", "PRECISION": "mixed_bfloat16"}
+    settings |= {"SUBJECTS": 2, "CLIPS": 4, "PRESET": "affectivenet_edge", "EPOCHS": 12, "KEEP_SECONDS": 0}
+    kept = tmp_path / "bucket" / "runs" / "final"
+    first = prepared("02_train_on_tpu", tmp_path / "first", **settings)
+
+    def disconnect():
+        while not (kept / "state.npz").exists():
+            time.sleep(0.01)
+        os.kill(int((tmp_path / "first" / "pid").read_text()), signal.SIGKILL)
+
+    threading.Thread(target=disconnect, daemon=True).start()
+    with pytest.raises(DeadKernelError):
+        first.execute()
+    assert not (kept / "model").exists()
+
+    outputs = execute("02_train_on_tpu", tmp_path / "second", **settings)
+    assert "1 CPU device(s), mixed_bfloat16; Keras on jax" in words(outputs["devices"])
+    assert "prepare" not in words(outputs["store"])  # it was there
+    assert "8 clips of 2 synthetic people" in words(outputs["store"])
+    assert "brought back config.json manifest.json state.npz" in words(outputs["train"])
+    assert " 1/12" not in words(outputs["train"])
+    assert "12/12" in words(outputs["train"])
+    assert "mixed_bfloat16" in words(outputs["made-by"])
+    assert len(pictures(outputs["curve"])) == 1
+    assert not (kept / "state.npz").exists()
+
+    from affnet_tf.files import read_json
+    from affnet_tf.models.checkpoint import load_checkpoint
+
+    assert len(read_json(kept / "history.json")["loss"]) == 12
+    assert load_checkpoint(kept / "model").labels == ("positive", "negative", "surprise", "others")
+
+
+@pytest.mark.slow
+def test_the_evaluation_runs_on_synthetic_people_without_a_dataset(tmp_path, kernel):
+    outputs = execute("03_evaluate", tmp_path / "colab", SUBJECTS=2, CLIPS=6, PRESET="affectivenet_edge", EPOCHS=1)
+    assert "24 clips of 4 synthetic people" in words(outputs["store"])
+    assert "srcdoc=" in words(outputs["report"])
+    assert "Synthetic" in words(outputs["report"])
+    for cell, tables in (("compare", 1), ("cross", 2)):
+        table = words(outputs[cell])
+        assert "Synthetic people." in table
+        for network in ("majority", "logistic", "affectivenet_edge"):
+            assert len(re.findall(rf"^\| {network} ", table, re.MULTILINE)) == tables, network
+    assert "srcdoc=" in words(outputs["cross-report"])
+
+
+@pytest.mark.slow
+def test_the_evaluation_takes_a_dataset_of_the_reader(tmp_path, kernel):
+    from affnet_tf.datasets.synthetic import write_synthetic
+
+    mine = write_synthetic(tmp_path / "mine", dataset="smic_hs", subjects=3, clips=3, size=(100, 80))
+    settings = {"DATASET": "smic_hs", "DATASET_FOLDER": str(mine), "PRESET": "logistic", "BASELINES": "majority"}
+    outputs = execute("03_evaluate", tmp_path / "colab", EPOCHS=1, **settings)
+    assert "9 clips of 3" in words(outputs["store"])
+    assert re.search(r"^\| logistic ", words(outputs["compare"]), re.MULTILINE)
+    assert "Only one dataset" in words(outputs["cross"])
+    assert not (tmp_path / "colab" / "evaluation" / "people").exists()
+
+
+@pytest.mark.slow
+def test_the_export_runs_and_packs_a_bundle(tmp_path, kernel):
+    recipes = ("float32", "full_int8")
+    outputs = execute("04_export_android", tmp_path / "colab", RECIPES=" ".join(recipes), SUBJECTS=3, CLIPS=4, EPOCHS=2)
+    assert "weight4" in words(outputs["recipes"])
+    for cell in ("export", "verify"):
+        table = words(outputs[cell])
+        assert all(recipe in table for recipe in recipes)
+        assert "yes" in table
+        assert not re.search(r"\bno\b", table)
+    assert len(pictures(outputs["graph"])) == 1
+    assert "**Synthetic.**" in words(outputs["card"])
+    (archive,) = (tmp_path / "colab").glob("export-*/bundle.zip")
+    names = zipfile.ZipFile(archive).namelist()
+    assert {f"{recipe}/{file}" for recipe in recipes for file in ("model.tflite", "labels.txt")} <= set(names)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and folders as on Unix")
+def test_the_install_cell_installs_from_where_it_is_told(tmp_path):
+    """Into an environment that has everything but the project and TensorFlow; its dependencies are there, or do not matter."""
+    python = environment_without_tensorflow(tmp_path)
+    if subprocess.run([python, "-c", "import pip, setuptools"], capture_output=True, check=False).returncode:
+        pytest.skip("needs pip and setuptools in the environment")
+    checkout = tmp_path / "checkout"
+    for name in ("affnet_tf", "export"):
+        shutil.copytree(ROOT / name, checkout / name)
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, checkout / name)
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    environment |= {"AFFNET_SOURCE": checkout.as_uri(), "PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1"}
+    environment |= {"PIP_NO_BUILD_ISOLATION": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    cell = read("01_quickstart").cells[1].source
+
+    def run():
+        return subprocess.run(
+            [python, "-c", cell], capture_output=True, text=True, env=environment, cwd=tmp_path, check=False
+        )
+
+    done = run()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("affnet_tf 0.")
+    kept = (tmp_path / "kept.txt").read_text()
+    assert re.search(r"^numpy==\d", kept, re.MULTILINE)
+    assert re.search(r"^keras==\d", kept, re.MULTILINE)
+    assert "tensorflow" not in kept
+    environment["AFFNET_SOURCE"] = "file:///nowhere"  # is not asked again
+    assert run().returncode == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and folders as on Unix")
+def test_a_failed_install_stops_the_notebook_and_says_why(tmp_path):
+    python = environment_without_tensorflow(tmp_path)
+    environment = {"PATH": os.environ["PATH"], "AFFNET_SOURCE": (tmp_path / "nowhere").as_uri(), "PIP_NO_INDEX": "1"}
+    cell = read("01_quickstart").cells[1].source
+    done = subprocess.run(
+        [python, "-c", cell], capture_output=True, text=True, env=environment, cwd=tmp_path, check=False
+    )
+    assert done.returncode != 0
+    assert "RuntimeError" in done.stderr
+    assert "nowhere" in done.stderr

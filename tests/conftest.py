@@ -2,6 +2,7 @@
 
 import gc
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,23 @@ def photograph() -> Path:
     if not path.is_file():
         pytest.skip("matplotlib ships no photograph of a face")
     return path
+
+
+@pytest.fixture
+def fails(capsys) -> Callable[..., str]:
+    """Run a command line that must fail with code 2 and exactly one line on stderr; the line."""
+
+    from command_line import affnet
+
+    def run(*words: object) -> str:
+        capsys.readouterr()
+        code = affnet(*words)
+        out, err = capsys.readouterr()
+        assert (code, out) == (2, "")
+        assert err.endswith("\n")
+        assert err.count("\n") == 1
+        assert err.startswith("affnet: ")
+        assert "unexpected" not in err
+        return err
+
+    return run

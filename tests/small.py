@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from affnet_tf.config import ModelConfig
+from affnet_tf.config import ModelConfig, replace
 
 SMALL = ModelConfig(input_size=32, kernels=(3, 5), widths=(4, 8), last_channels=8, dense=8)
+SMALLEST = replace(SMALL, kernels=(3,), widths=(4,), taps=("after",))
 
 
 def randomise(model, seed: int = 0) -> None:

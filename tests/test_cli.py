@@ -1,9 +1,6 @@
 """The command line, run in-process: what it prints where, its exit codes, and what bad input leaves behind."""
 
-import io
 import json
-import logging
-import os
 import shutil
 import subprocess
 import sys
@@ -12,11 +9,9 @@ import cv2
 import keras
 import numpy as np
 import pytest
-from layouts import CASME2_HEADER, write_workbook
+from command_line import affnet, contents, write_clips
 
-from affnet_tf.cli import app, main
-from affnet_tf.console import Console
-from affnet_tf.errors import InputError
+from affnet_tf.cli import app
 from affnet_tf.export.vectors import make_vectors
 from affnet_tf.inference.reverify import Vectors
 from affnet_tf.inference.runtime import TFLiteModel
@@ -25,49 +20,9 @@ from affnet_tf.pipeline.input import motion_images, read_clips
 from affnet_tf.pipeline.store import open_store
 
 COMMANDS = [command.name for command in app.registered_commands]
-EMOTIONS = ("happiness", "disgust", "surprise", "others")
 SMALL = ("input_size=32", "kernels=[3,5]", "widths=[4,8]", "last_channels=8", "dense=8")
 SETTINGS = [word for each in SMALL for word in ("--set", f"model.{each}")]
 SETTINGS += ["--set", "train.batch_size=4", "--set", "train.epochs=2"]
-
-
-def affnet(*words):
-    """Exit code of a command line."""
-    before, sys.argv = sys.argv, ["affnet", *map(str, words)]
-    try:
-        main()
-    except SystemExit as stop:
-        return stop.code
-    finally:
-        sys.argv = before
-
-
-def write_clips(root, subjects=3, size=40):
-    """A cropped CASME II of four clips a subject: one quarter of noise grows brighter."""
-    rng, rows = np.random.default_rng(0), []
-    for subject in range(1, subjects + 1):
-        for number, emotion in enumerate(EMOTIONS):
-            rows.append((f"{subject:02d}", f"EP{number:02d}", None, 3, 5, 9, None, "4", emotion))
-            folder = root / "Cropped" / f"sub{subject:02d}" / f"EP{number:02d}"
-            folder.mkdir(parents=True)
-            still = rng.uniform(60, 120, (size, size, 3))
-            spot = np.zeros((size, size, 1))
-            half = size // 2
-            spot[half * (number // 2) :, half * (number % 2) :][:half, :half] = 80
-            for i in range(7):
-                frame = np.clip(still + spot * i / 6, 0, 255).astype(np.uint8)
-                cv2.imwrite(str(folder / f"reg_img{3 + i}.png"), frame)
-    return write_rows(root, rows)
-
-
-def write_rows(root, rows):
-    write_workbook(root / "CASME2-coding-20140508.xlsx", {"Sheet1": [CASME2_HEADER, *rows], "Sheet2": []})
-    return rows
-
-
-def contents(folder):
-    """Every file below, with its content."""
-    return {path: path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
 
 
 @pytest.fixture(scope="session")
@@ -80,30 +35,6 @@ def made(tmp_path_factory):
     assert affnet("train", root / "store", "--out", root / "run", *SETTINGS, *held_out, "--quiet") == 0
     assert affnet("export", root / "run", "--out", root / "bundle", "--recipe", "float32", "--quiet") == 0
     return root
-
-
-@pytest.fixture
-def people(tmp_path):
-    write_clips(tmp_path / "people", subjects=2)
-    return tmp_path / "people"
-
-
-@pytest.fixture
-def fails(capsys):
-    """Run a command line that must fail with code 2 and exactly one line on stderr; the line."""
-
-    def run(*words):
-        capsys.readouterr()
-        code = affnet(*words)
-        out, err = capsys.readouterr()
-        assert (code, out) == (2, "")
-        assert err.endswith("\n")
-        assert err.count("\n") == 1
-        assert err.startswith("affnet: ")
-        assert "unexpected" not in err
-        return err
-
-    return run
 
 
 def document(capsys, *words):
@@ -159,38 +90,6 @@ def test_tables_go_to_stdout_and_notes_to_stderr(made, capsys):
     out, err = capsys.readouterr()
     assert "EP00, frames 3 to 9\n" in out
     assert err == "no face was looked for: the frames are taken as face crops\n"
-
-
-def test_chatter_is_swallowed_and_errors_are_not(capfd):
-    with Console().chatter():
-        print("chatter")
-        print("chatter", file=sys.stderr)
-        os.write(2, b"chatter from a library\n")
-    with pytest.raises(InputError, match="not swallowed"), Console().chatter():
-        raise InputError("not swallowed")
-    print("after")
-    print("after", file=sys.stderr)
-    with Console(debug=True).chatter():
-        print("shown")
-    assert capfd.readouterr() == ("after\nshown\n", "after\n")
-
-
-def test_a_logger_that_holds_its_own_stream_is_swallowed_too():
-    heard = io.StringIO()
-    logger = logging.getLogger("of a library")
-    logger.addHandler(logging.StreamHandler(heard))
-    logger.error("before")
-    with Console().chatter():
-        logger.error("inside")
-    logger.error("after")
-    assert heard.getvalue() == "before\nafter\n"
-
-
-def test_what_looks_like_markup_is_printed_as_it_is(capsys):
-    Console().result({}, ("[red]title[/red] :smile:", ("path",), [("[bold]a[/bold]",)]))
-    out = capsys.readouterr().out
-    assert "[red]title[/red] :smile:" in out
-    assert "[bold]a[/bold]" in out
 
 
 # Export and verify
@@ -444,7 +343,7 @@ def test_what_recipe_json_must_say(made, tmp_path, fails):
     assert "Received: 'weight'" in line
 
 
-# Bad input, before and during prepare
+# Bad input
 
 
 def test_folders_that_are_missing_empty_or_something_else(tmp_path, fails, made):
@@ -462,69 +361,6 @@ def test_folders_that_are_missing_empty_or_something_else(tmp_path, fails, made)
         fails("predict", root, "--model", made / "run", "--out", tmp_path / "prediction")
         fails("predict", made / "people" / "Cropped" / "sub01" / "EP00", "--model", root)
     assert contents(tmp_path) == before
-
-
-def truncated(people):
-    image = people / "Cropped" / "sub01" / "EP01" / "reg_img5.png"
-    image.write_bytes(image.read_bytes()[:100])
-    return "image must be whole"
-
-
-def unreadable(people):
-    (people / "Cropped" / "sub01" / "EP01" / "reg_img5.png").write_bytes(b"this is no picture, whatever its name says")
-    return "image must be readable"
-
-
-def change_row(people, **cells):
-    rows = [(f"{s:02d}", f"EP{n:02d}", None, 3, 5, 9, None, "4", e) for s in (1, 2) for n, e in enumerate(EMOTIONS)]
-    row = dict(zip(("subject", "name", "_", "onset", "apex", "offset", "__", "aus", "emotion"), rows[1], strict=True))
-    rows[1] = tuple({**row, **cells}.values())
-    write_rows(people, rows)
-
-
-def not_covered(people):
-    change_row(people, offset=12)
-    return "frames must cover onset..offset, 3..12"
-
-
-def apex_outside(people):
-    change_row(people, apex=11)
-    return "apex must lie in [3, 9]"
-
-
-def unknown_emotion(people):
-    change_row(people, emotion="bliss")
-    return "emotion must be one of"
-
-
-def twice(people):
-    change_row(people, name="EP00")
-    return "clip id must be unique"
-
-
-@pytest.mark.parametrize("harm", [truncated, unreadable, not_covered, apex_outside, unknown_emotion, twice])
-def test_a_broken_clip_is_reported_or_with_strict_refused(harm, people, tmp_path, fails, capsys):
-    rule = harm(people)
-    words = ("prepare", "casme2", people, tmp_path / "store", "--size", 40, "--workers", 1)
-    line = fails(*words, "--strict", "--quiet")
-    assert rule in line
-    assert "sub01/EP0" in line
-    assert [path.name for path in tmp_path.iterdir()] == ["people"]
-    assert affnet(*words) == 1
-    _, err = capsys.readouterr()
-    skipped = [line for line in err.splitlines() if line.startswith("skipped: ")]
-    assert rule in skipped[0]
-    stored = len(open_store(tmp_path / "store").clips)
-    assert stored == 8 - len({line.split("'")[1] for line in skipped}) - (harm is twice)
-    assert not list(tmp_path.rglob("*.part"))
-
-
-def test_no_clip_that_can_be_used_leaves_nothing(people, tmp_path, fails):
-    for image in people.rglob("*.png"):
-        image.write_bytes(image.read_bytes()[:100])
-    line = fails("prepare", "casme2", people, tmp_path / "store", "--workers", 1, "--quiet")
-    assert "no clip of casme2 could be used" in line
-    assert [path.name for path in tmp_path.iterdir()] == ["people"]
 
 
 def test_settings_that_do_not_exist(made, tmp_path, fails):

@@ -90,17 +90,17 @@ def test_a_place_that_may_not_be_written_is_one_line():
 
 
 def test_the_demo_from_end_to_end(tmp_path):
-    """The functions behind ``affnet demo``, with fewer people and epochs: everything that it names exists."""
+    """The functions behind ``affnet demo``, with fewer people, kernels and epochs: everything that it names exists."""
     program = (
         "import sys; from pathlib import Path; from affnet_tf.console import Console; from affnet_tf.demo import run_demo;"
-        f"sys.exit(run_demo(Path({str(tmp_path / 'demo')!r}), Console(json=True, quiet=True), subjects=3, clips=4,"
-        "settings=['train.epochs=2']))"
+        f"sys.exit(run_demo(Path({str(tmp_path / 'demo')!r}), Console(json=True, quiet=True), subjects=2, clips=4,"
+        "settings=['train.epochs=2', 'model.kernels=[3,5]', 'model.input_size=48']))"
     )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
     document = json.loads(answer.stdout)
     assert document["synthetic"] is True
-    assert document["scores"]["clips"] == 12
+    assert document["scores"]["clips"] == 8
     assert document["verify"]["passed"] is True
     assert set(document["verify"]["recipes"]) == {"float32", "full_int8"}
     assert all(os.path.exists(path) for path in document["paths"].values())
@@ -108,6 +108,6 @@ def test_the_demo_from_end_to_end(tmp_path):
     assert set(answers) == {"final", "bundle/float32", "bundle/full_int8"}
     for label, probability in answers["final"]["probabilities"].items():
         assert answers["bundle/float32"]["probabilities"][label] == pytest.approx(probability, abs=1e-5)
-    assert len(list((tmp_path / "demo" / "people" / "Cropped").iterdir())) == 3
+    assert len(list((tmp_path / "demo" / "people" / "Cropped").iterdir())) == 2
     clip = next((tmp_path / "demo" / "people" / "Cropped" / "sub01").iterdir())
     assert len(numbered_images(clip)) > 10

@@ -5,16 +5,14 @@ import os
 import keras
 import numpy as np
 import pytest
-from small import SMALL, images
+from fits import CONFIG, STEPS, Killed, Planted, batches, equal, network, weights
+from small import SMALLEST, images
 
 from affnet_tf.config import TrainConfig, replace
 from affnet_tf.errors import InputError
 from affnet_tf.models.affectivenet import affectivenet
 from affnet_tf.training.fit import Trainer, balanced_weights
 
-CONFIG = TrainConfig(epochs=4, batch_size=4, learning_rate=1e-2)
-NETWORK = replace(SMALL, kernels=(3,), widths=(4,), taps=("after",))
-STEPS = 2
 TRACES: list[int] = []
 
 
@@ -24,43 +22,6 @@ class Counting(keras.layers.Layer):
     def call(self, inputs):
         TRACES.append(1)
         return inputs
-
-
-class Killed(keras.callbacks.Callback):
-    """Stands for a kill after an epoch."""
-
-    def __init__(self, epoch: int) -> None:
-        super().__init__()
-        self.epoch = epoch
-
-    def on_epoch_end(self, epoch, logs=None):
-        if epoch == self.epoch:
-            raise KeyboardInterrupt
-
-
-def network(dropout: float = 0.5) -> keras.Model:
-    keras.utils.set_random_seed(7)
-    return affectivenet(replace(NETWORK, dropout=dropout), 3)
-
-
-def batches(skip: int = 0, seed: int = 0):
-    """Endless batches; the n-th one is the same however it is reached."""
-    number = skip
-    while True:
-        rng = np.random.default_rng((seed, number))
-        x = rng.random((4, 32, 32, 3), np.float32)
-        labels = rng.integers(0, 3, 4)
-        x[np.arange(4), :, :, labels] *= 0.3
-        yield x, np.eye(3, dtype=np.float32)[labels], rng.uniform(0.5, 2, 4).astype(np.float32)
-        number += 1
-
-
-def weights(model) -> list[np.ndarray]:
-    return [np.array(w) for w in model.get_weights()]
-
-
-def equal(ours, theirs) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +166,7 @@ def test_a_state_of_another_network_is_refused(trainer, tmp_path):
     trainer.reset()
     with pytest.raises(KeyboardInterrupt):
         trainer.fit(batches, state=tmp_path / "state.npz", callbacks=[Killed(0)])
-    other = Trainer(affectivenet(replace(NETWORK, dense=9), 3), CONFIG, STEPS)
+    other = Trainer(affectivenet(replace(SMALLEST, dense=9), 3), CONFIG, STEPS)
     with pytest.raises(InputError, match=r"training state .*state\.npz' must be of this network"):
         other.fit(batches, state=tmp_path / "state.npz")
 
@@ -219,81 +180,6 @@ def test_a_damaged_state_is_refused(trainer, tmp_path, keep):
     (tmp_path / "state.npz").write_bytes(data[:keep])
     with pytest.raises(InputError, match=r"training state .*state\.npz' must be whole"):
         trainer.fit(batches, state=tmp_path / "state.npz")
-
-
-class Planted(keras.callbacks.Callback):
-    """Sets the classifier to a known quality at the end of each epoch's training, before validation."""
-
-    def __init__(self, biases) -> None:
-        super().__init__()
-        self.biases = biases
-        self.seen: list[list[np.ndarray]] = []
-
-    def on_train_batch_end(self, batch, logs=None):
-        if batch == STEPS - 1:
-            epoch = len(self.seen)
-            kernel, bias = self.model.get_layer("logits").weights
-            kernel.assign(np.zeros(kernel.shape))
-            bias.assign(np.float32(self.biases[epoch]))
-            self.seen.append(weights(self.model))
-
-
-# Validation clips are all of class 0: the more the classifier says 0, the better. Epoch 1 is the best.
-BIASES = [(1, 0, 0), (3, 0, 0), (2, 0, 0), (0, 9, 0), (0, 0, 0), (0, 0, 0)]
-VALIDATION = (images(5, 32), np.eye(3, dtype=np.float32)[[0] * 5])
-PATIENT = replace(CONFIG, epochs=6, patience=2, validation=0.2)
-
-
-@pytest.fixture(scope="module")
-def patient() -> Trainer:
-    return Trainer(network(), PATIENT, STEPS)
-
-
-def test_patience_keeps_the_best_epoch_by_validation_loss(patient, tmp_path):
-    patient.reset()
-    planted = Planted(BIASES)
-    history = patient.fit(batches, VALIDATION, callbacks=[planted])
-    assert len(history["val_loss"]) == 4, "epochs 2 and 3 are no better than 1"
-    assert int(np.argmin(history["val_loss"])) == 1
-    assert equal(weights(patient.model), planted.seen[1])
-
-
-def test_an_epoch_that_is_best_on_other_data_is_not_taken(patient):
-    """Class 1 is what a test subject shows; epoch 3 is perfect for it, and must not be chosen."""
-    patient.reset()
-    planted = Planted(BIASES)
-    patient.fit(batches, VALIDATION, callbacks=[planted])
-    other = VALIDATION[0]
-    scores = []
-    for saved in planted.seen:
-        patient.model.set_weights(saved)
-        scores.append(float(np.mean(np.argmax(patient.model.predict_on_batch(other), axis=-1) == 1)))
-    assert scores == [0, 0, 0, 1]
-    patient.reset()
-    planted = Planted(BIASES)
-    patient.fit(batches, VALIDATION, callbacks=[planted])
-    assert equal(weights(patient.model), planted.seen[1])
-    assert not equal(weights(patient.model), planted.seen[3])
-
-
-def test_without_patience_the_last_epoch_stays(trainer):
-    trainer.reset()
-    planted = Planted(BIASES)
-    history = trainer.fit(batches, VALIDATION, callbacks=[planted])
-    assert len(history["val_loss"]) == 4
-    assert equal(weights(trainer.model), planted.seen[3])
-
-
-@pytest.mark.parametrize("killed", [1, 2, 3])
-def test_patience_outlives_an_interruption(patient, tmp_path, killed):
-    patient.reset()
-    planted = Planted(BIASES)
-    with pytest.raises(KeyboardInterrupt):
-        patient.fit(batches, VALIDATION, state=tmp_path / "s.npz", callbacks=[planted, Killed(killed)])
-    patient.reset()
-    history = patient.fit(batches, VALIDATION, state=tmp_path / "s.npz", callbacks=[planted])
-    assert len(history["val_loss"]) == 4
-    assert equal(weights(patient.model), planted.seen[1])
 
 
 def test_mixed_float16_can_be_reset():
@@ -311,59 +197,6 @@ def test_mixed_float16_can_be_reset():
         assert not equal(start, first)
     finally:
         keras.config.set_dtype_policy("float32")
-
-
-class Watching(keras.callbacks.Callback):
-    """Keeps the trainable weights after every step."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: list[list[np.ndarray]] = []
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.seen.append([np.array(v) for v in self.model.trainable_variables])
-
-
-AVERAGED = replace(CONFIG, ema=0.8)
-
-
-@pytest.fixture(scope="module")
-def averaged():
-    trainer = Trainer(network(), AVERAGED, STEPS)
-    watching = Watching()
-    history = trainer.fit(batches, VALIDATION, callbacks=[watching])
-    return trainer, watching, history, weights(trainer.model)
-
-
-def test_the_average_of_the_weights_by_a_loop(averaged):
-    trainer, watching, history, _ = averaged
-    average = [value.astype(np.float64) for value in watching.seen[0]]
-    for values in watching.seen[1:]:
-        average = [0.8 * old + 0.2 * new for old, new in zip(average, values, strict=True)]
-    for ours, theirs in zip(trainer.model.trainable_variables, average, strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-6)
-    assert not equal(watching.seen[-1], [np.array(v) for v in trainer.model.trainable_variables])
-    loss = trainer.model.evaluate(*VALIDATION, batch_size=4, verbose=0, return_dict=True)["loss"]
-    assert history["val_loss"][-1] == pytest.approx(loss, rel=1e-5), "what is validated is what is kept"
-
-
-@pytest.mark.parametrize("killed", [1, 3])
-def test_averaging_outlives_an_interruption(averaged, tmp_path, killed):
-    trainer, _, history, final = averaged
-    trainer.reset()
-    with pytest.raises(KeyboardInterrupt):
-        trainer.fit(batches, VALIDATION, state=tmp_path / "s.npz", callbacks=[Killed(killed)])
-    trainer.reset()
-    assert trainer.fit(batches, VALIDATION, state=tmp_path / "s.npz") == history
-    assert equal(weights(trainer.model), final)
-
-
-def test_the_best_epoch_of_averaged_weights():
-    """Validation and the choice of the epoch are those of the averages, not of the weights that go on being trained."""
-    trainer = Trainer(network(), replace(AVERAGED, epochs=6, patience=2, validation=0.2), STEPS)
-    history = trainer.fit(batches, VALIDATION, callbacks=[Planted(BIASES)])
-    loss = trainer.model.evaluate(*VALIDATION, batch_size=4, verbose=0, return_dict=True)["loss"]
-    assert min(history["val_loss"]) == pytest.approx(loss, rel=1e-5)
 
 
 def test_focal_loss_by_hand():

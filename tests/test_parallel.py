@@ -7,18 +7,16 @@ from pathlib import Path
 
 import pytest
 from forged import SIZE, forge_clips
-from small import SMALL
+from small import SMALLEST
 
-from affnet_tf.config import ExperimentConfig, TrainConfig, replace
+from affnet_tf.config import ExperimentConfig, TrainConfig
 from affnet_tf.errors import InputError
 from affnet_tf.pipeline.crops import CropConfig
 from affnet_tf.pipeline.prepare import prepare
 from affnet_tf.training.experiment import evaluate
 from affnet_tf.training.parallel import in_processes
 
-CONFIG = ExperimentConfig(
-    model=replace(SMALL, kernels=(3,), widths=(4,), taps=("after",)), train=TrainConfig(epochs=2, batch_size=4, seed=3)
-)
+CONFIG = ExperimentConfig(model=SMALLEST, train=TrainConfig(epochs=2, batch_size=4, seed=3))
 
 
 def work(names, folder):

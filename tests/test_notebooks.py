@@ -182,6 +182,8 @@ def test_a_run_on_jax_goes_on_after_the_runtime_was_lost(tmp_path, kernel):
     with pytest.raises(DeadKernelError):
         first.execute()
     assert not (kept / "model").exists()
+    files = [path for path in (tmp_path / "bucket" / "stores").rglob("*") if path.is_file()]
+    assert max(files, key=lambda path: path.stat().st_mtime_ns).name == "manifest.json"  # which says that all is there
 
     outputs = execute("02_train_on_tpu", tmp_path / "second", **settings)
     assert "1 CPU device(s), mixed_bfloat16; Keras on jax" in words(outputs["devices"])

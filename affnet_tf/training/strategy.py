@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib.util
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -140,6 +141,8 @@ def choose_devices(device: str = "auto", precision: str = "auto") -> Devices:
         raise InputError(
             f"device must be one that the {backend} backend sees here: {inventory}{hint}. Received: {device!r}"
         )
+    if backend == "jax" and kind != "cpu":
+        _leave_to_jax()
     if hosts > 1:  # each takes its part in every step
         count = len(found[kind])
     names = found[kind][: count or (1 if kind == "cpu" else None)]
@@ -222,6 +225,16 @@ def _jax_devices() -> dict[str, tuple[str, ...]]:
         with contextlib.suppress(RuntimeError):  # no such backend
             found[kind] = tuple(f"{kind}:{device.id}" for device in jax.devices(kind))
     return found
+
+
+def _leave_to_jax() -> None:
+    """TensorFlow, where it is installed, reads clips; at its first operation it would take all memory of the GPUs."""
+    if importlib.util.find_spec("tensorflow") is None:
+        return
+    import tensorflow as tf
+
+    with contextlib.suppress(RuntimeError):  # too late: it has taken it
+        tf.config.set_visible_devices([], "GPU")
 
 
 def _gpu_precision() -> str:

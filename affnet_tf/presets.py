@@ -2,8 +2,7 @@
 
 Each says what it is, the command that ran it, what that costs and the score that it reached, with the 95 % interval over
 subjects. All scores here are of synthetic people (``affnet synth``: 8 people, 12 clips each, labels ``paper4`` unless a
-preset has its own), person-independent (LOSO): they measure the pipeline, not the recognition of people. All but
-``affectivenet_edge``'s were printed with an earlier revision of crops, of augmentation's random numbers and of the people.
+preset has its own), person-independent (LOSO): they measure the pipeline, not the recognition of people.
 """
 
 from __future__ import annotations
@@ -71,7 +70,6 @@ PRESETS: dict[str, Preset] = {
         ExperimentConfig(),
         "AffectiveNet (Verma, Vipparthi, Singh, IEEE MultiMedia 28(1), 2021, arXiv 2104.07569), as reconstructed here.",
         "1,441,476 parameters, 210,539,520 MACs, 40 epochs; about 14 minutes of processor time",
-        "UF1 0.777 [0.688, 0.858], UAR 0.781; 96 clips of 8 synthetic people, 4 classes",
     ),
     "affectivenet_edge": _preset(
         "affectivenet_edge",
@@ -139,7 +137,6 @@ PRESETS: dict[str, Preset] = {
         "OFF-ApexNet (Gan et al., Signal Processing: Image Communication 74, 2019, arXiv 1805.08699) on optical flow, three "
         f"classes. {_OURS}",
         "2,665,500 parameters, 3,834,304 MACs, 40 epochs; about 2 minutes of processor time",
-        "UF1 1.000 [1.000, 1.000], UAR 1.000; 66 clips of 8 synthetic people, 3 classes",
     ),
     "mobilenetv3small": _preset(
         "mobilenetv3small",
@@ -153,7 +150,6 @@ PRESETS: dict[str, Preset] = {
         ExperimentConfig(model=ModelConfig(network="logistic")),
         "Logistic regression on the motion image averaged in 4×4 squares: a floor.",
         "9,412 parameters, 9,408 MACs, 40 epochs; about 3 minutes of processor time",
-        "UF1 0.699 [0.571, 0.808], UAR 0.719; 96 clips of 8 synthetic people, 4 classes",
     ),
     "majority": _preset(
         "majority",

@@ -83,12 +83,12 @@ class Trainer:
         return tf.nn.softmax(self.model(images, training=False)).numpy()
 
 
-def forge(folder: Path, workers: int, console: Console, size: int = 128) -> Store:
+def forge(folder: Path, workers: int, console: Console, size: int = 128, cast: int = 0) -> Store:
     """The composite and a clip store of it with crops of a size, unless they are there."""
     path = folder / f"store-{size}"
     if not (folder / "composite").exists():
         with console.progress("synthesise") as progress:
-            write_composite(folder / "composite", workers=workers, progress=progress)
+            write_composite(folder / "composite", seed=cast, workers=workers, progress=progress)
     for name in ("smic_hs", "casme2", "samm"):
         with console.progress(f"prepare {name}") as progress:
             prepare_dataset(name, folder / "composite" / name, path, size=size, workers=workers, progress=progress)

@@ -87,5 +87,7 @@ def peak_memory(model: Path, inputs: Mapping[str, Mapping[str, np.ndarray]]) -> 
         command = [sys.executable, "-c", _PROGRAM, str(model), f"{folder}/inputs.npz", json.dumps(list(inputs))]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"{model.name} could not be called in a process of its own: {done.stderr.strip()}")
+        raise RuntimeError(
+            f"{model.name} could not be called in a process of its own: code {done.returncode}, {done.stderr.strip()}"
+        )
     return json.loads(done.stdout.splitlines()[-1])

@@ -119,7 +119,8 @@ def prepare(
     ] = None,
     magnify: Annotated[float, typer.Option(help="Factor of the Eulerian motion magnification; 0: none.")] = 0.0,
     workers: Annotated[
-        int | None, typer.Option(help="Processes; by default one for each core. Faces are found by one.")
+        int | None,
+        typer.Option(help="Processes of this machine; by default one for each core. Faces are found by one."),
     ] = None,
     engine: Annotated[
         str, typer.Option(help="local, or ray: shards are tasks of the cluster that RAY_ADDRESS names.")

@@ -22,6 +22,7 @@ _ANSWER_SECONDS = 20
 # How long tasks wait for a machine where there is none that could run them; a cluster may be about to start one.
 PATIENCE_SECONDS = 300
 _POLL_SECONDS = 5
+_AGAIN = "run the same command again, a run with --resume"
 _AT = f"a Ray cluster must answer at {ADDRESS}: start one with 'ray start --head' (see docs/cluster.md)."
 
 # In a process of the cluster: the work of each run, which has its libraries, its data and its compiled step by now.
@@ -62,12 +63,14 @@ def on_cluster(
             alone = 0.0 if ready or offered else alone + _POLL_SECONDS
             if alone >= PATIENCE_SECONDS:
                 raise InputError(
-                    f"the Ray cluster must have a machine with a free {kind.upper()}; run the same command again with "
-                    f"--resume. Received: none for {alone:.0f} seconds, with {len(waiting)} tasks left"
+                    f"the Ray cluster must have a machine with a free {kind.upper()}; {_AGAIN}. "
+                    f"Received: none for {alone:.0f} seconds, with {len(waiting)} tasks left"
                 )
     finally:
         for task in waiting:
             ray.cancel(task, force=True)
+        if waiting:  # what is undone after this must not be written any more
+            ray.wait(waiting, num_returns=len(waiting), timeout=_ANSWER_SECONDS)
         ray.shutdown()
 
 
@@ -127,8 +130,7 @@ def _result(ray: Any, task: Any) -> str:
         raise RuntimeError(str(error)) from None
     except ray.exceptions.RayError as error:
         raise InputError(
-            f"a task must keep its machine, or find another within {LOSSES} tries; run the same command again with --resume. "
-            f"Received: {_line(error)}"
+            f"a task must keep its machine, or find another within {LOSSES} tries; {_AGAIN}. Received: {_line(error)}"
         ) from None
     if refusal is not None:
         raise refusal

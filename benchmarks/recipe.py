@@ -32,8 +32,9 @@ from affnet_tf.console import Console
 from affnet_tf.files import write_json
 from affnet_tf.silence import silent
 
-# Networks as small as these train in half the time without oneDNN; other processes inherit it.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+if __name__ == "__main__":
+    # Networks as small as these train in half the time without oneDNN; read when TensorFlow is imported, here and in workers.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 with silent():
     from composite import forge

@@ -34,8 +34,9 @@ def work(names, folder):
         yield name
 
 
-def test_work_is_shared_and_so_are_the_cores(tmp_path):
+def test_work_is_shared_and_so_are_the_cores(tmp_path, capfd):
     assert sorted(in_processes(work, list("abcdef"), 2, (tmp_path,))) == list("abcdef")
+    assert capfd.readouterr() == ("", "")  # TensorFlow announces itself in each process
     notes = list(tmp_path.iterdir())
     assert sorted(note.name[0] for note in notes) == list("abcdef")
     assert str(os.getpid()) not in {note.name[2:] for note in notes}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import pickle
 import queue
 import signal
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 
 from affnet_tf.errors import InputError
 from affnet_tf.pipeline.workers import environment
+from affnet_tf.silence import silent
 
 __all__ = ["in_processes"]
 
@@ -44,8 +46,10 @@ def in_processes(
     tasks, results = context.Queue(), context.Queue()
     for name in [*names, *[None] * processes]:
         tasks.put(name)
+    # Unpickled by the process itself, which keeps quiet what TensorFlow says when it is imported.
+    sent = pickle.dumps((work, arguments))
     workers = [
-        context.Process(target=_serve, args=(place, processes, tasks, results, work, arguments), daemon=True)
+        context.Process(target=_serve, args=(place, processes, tasks, results, sent), daemon=True)
         for place in range(processes)
     ]
     try:
@@ -77,15 +81,15 @@ def _next(results: Any, workers: Sequence[Any]) -> str:
             )
 
 
-def _serve(
-    place: int, processes: int, tasks: Any, results: Any, work: Callable[..., Iterator[str]], arguments: tuple[Any, ...]
-) -> None:
-    from affnet_tf.training.strategy import share_cores
-
+def _serve(place: int, processes: int, tasks: Any, results: Any, sent: bytes) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the first process's to handle
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    share_cores(place, processes)
     try:
+        with silent():
+            from affnet_tf.training.strategy import share_cores
+
+            work, arguments = pickle.loads(sent)
+        share_cores(place, processes)
         for name in work(iter(tasks.get, None), *arguments):
             results.put((name, None))
     except Exception as error:

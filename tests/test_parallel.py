@@ -1,11 +1,11 @@
 import os
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from chores import work
 from forged import SIZE, forge_clips
 from small import SMALLEST
 
@@ -19,21 +19,6 @@ from affnet_tf.training.parallel import in_processes
 CONFIG = ExperimentConfig(model=SMALLEST, train=TrainConfig(epochs=2, batch_size=4, seed=3))
 
 
-def work(names, folder):
-    """Notes which process was given which name."""
-    for name in names:
-        if name == "bad":
-            raise InputError("fold 'bad': no good")
-        if name == "broken":
-            raise ZeroDivisionError("a mistake of ours")
-        if name == "killed":
-            os.kill(os.getpid(), signal.SIGKILL)
-        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-        (folder / f"{name}-{os.getpid()}").write_text(f"{cores}")
-        time.sleep(0.5)
-        yield name
-
-
 def test_work_is_shared_and_so_are_the_cores(tmp_path, capfd):
     assert sorted(in_processes(work, list("abcdef"), 2, (tmp_path,))) == list("abcdef")
     assert capfd.readouterr() == ("", "")  # TensorFlow announces itself in each process
@@ -44,12 +29,20 @@ def test_work_is_shared_and_so_are_the_cores(tmp_path, capfd):
         assert all(len(note.read_text()) < len(str(sorted(os.sched_getaffinity(0)))) for note in notes)
 
 
+@pytest.fixture
+def quickly(monkeypatch):
+    """Processes that import no TensorFlow."""
+    monkeypatch.setenv("KERAS_BACKEND", "numpy")
+
+
+@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize(("name", "message"), [("bad", "fold 'bad': no good"), ("killed", "exit code -9")])
 def test_what_goes_wrong_in_a_process_is_told(tmp_path, name, message):
     with pytest.raises(InputError, match=message):
         list(in_processes(work, ["a", name, "b"], 1, (tmp_path,)))
 
 
+@pytest.mark.usefixtures("quickly")
 def test_a_mistake_in_a_process_is_not_called_the_users(tmp_path):
     with pytest.raises(RuntimeError, match=r"(?s)in work.*ZeroDivisionError: a mistake of ours"):
         list(in_processes(work, ["a", "broken", "b"], 1, (tmp_path,)))

@@ -288,6 +288,7 @@ def test_a_worker_that_is_killed_is_one_line_and_resumable(tmp_path):
 NO_ROOM = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)), resource.RLIM_INFINITY))
+from affnet_tf.cli import main
 main()
 """
 

@@ -10,20 +10,38 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from ai_edge_litert.interpreter import Interpreter
 
-from affnet_tf.inference.runtime import MODEL_FILE, TFLiteModel
+from affnet_tf.inference.runtime import CLASSIFY, MODEL_FILE, MOTION_IMAGE, PROBABILITIES, TFLiteModel
 
 
 def answer(folder: Path, questions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Probabilities (N, classes) by signature, and the motion images that ``classify_clip`` made."""
+    """Probabilities (N, classes) by signature, the motion images that ``classify_clip`` made, and integer logits."""
     model = TFLiteModel(folder)
     answers = {"classify": np.stack([model.classify(image) for image in questions["images"]])}
+    if model.signatures[CLASSIFY].outputs[PROBABILITIES].scale:
+        answers["logits"] = logits(model, questions["images"])
     if model.frame_size is not None:
         clips = [questions[name] for name in sorted(questions) if name.startswith("clip")]
         pairs = [model.classify_clip(clip) for clip in clips]
         answers["classify_clip"] = np.stack([probabilities for probabilities, _ in pairs])
         answers["motion_image"] = np.stack([image for _, image in pairs])
     return answers
+
+
+def logits(model: TFLiteModel, images: np.ndarray) -> np.ndarray:
+    """The integers (N, classes) that the softmax of ``classify`` takes, in a file with integers in and out."""
+    interpreter = Interpreter(str(model.path), num_threads=1, experimental_preserve_all_tensors=True)
+    interpreter.allocate_tensors()
+    # The runtime lists the operators of the first graph, which is that of ``classify``.
+    (softmax,) = (each for each in interpreter._get_ops_details() if each["op_name"] == "SOFTMAX")
+    found = []
+    for image in images:
+        stored = model.signatures[CLASSIFY].inputs[MOTION_IMAGE].quantise(image[None])
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], stored)
+        interpreter.invoke()
+        found.append(interpreter.get_tensor(softmax["inputs"][0])[0])
+    return np.stack(found)
 
 
 def main(bundle: str, questions: str, out: str) -> None:

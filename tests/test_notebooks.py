@@ -37,6 +37,17 @@ sys.addaudithook(refuse)
 Path("pid").write_text(str(os.getpid()))
 """
 
+# Put before the install cell: what the constraints hold at the moment when pip starts.
+CONSTRAINTS = """
+import sys
+
+def tell(event, arguments):
+    if event == "subprocess.Popen" and "--constraint" in arguments[1]:
+        print(open(arguments[1][arguments[1].index("--constraint") + 1]).read())
+
+sys.addaudithook(tell)
+"""
+
 
 def read(name):
     return nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
@@ -97,15 +108,16 @@ def kernel(monkeypatch, tmp_path):
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
 
 
-def address():
-    config = configparser.ConfigParser(interpolation=None)
-    config.read(ROOT / "setup.cfg", encoding="utf-8")
-    return config["metadata"]["url"]
+def repository():
+    """Account and name: one for all badges and install cells."""
+    (found,) = {
+        re.search(r'SOURCE = "git\+https://github.com/(.+/affnet_tf)"', read(name).cells[1].source)[1] for name in NAMES
+    }
+    return found
 
 
 def badge(name):
-    account_and_name = address().removeprefix("https://github.com/")
-    page = f"https://colab.research.google.com/github/{account_and_name}/blob/main/notebooks/{name}.ipynb"
+    page = f"https://colab.research.google.com/github/{repository()}/blob/main/notebooks/{name}.ipynb"
     return f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({page})"
 
 
@@ -130,7 +142,6 @@ def test_a_notebook_begins_with_its_badge_and_the_install(name):
     assert badge(name) in notebook.cells[0].source
     assert badge(name) in (ROOT / "README.md").read_text(encoding="utf-8")
     assert notebook.cells[1].id == "install"
-    assert f'SOURCE = "git+{address()}"' in notebook.cells[1].source
 
 
 def test_the_notebooks_install_in_the_same_way_but_for_the_extras():
@@ -263,19 +274,22 @@ def test_the_install_cell_installs_from_where_it_is_told(tmp_path):
     environment |= {"AFFNET_SOURCE": checkout.as_uri(), "PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1"}
     environment |= {"PIP_NO_BUILD_ISOLATION": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     cell = read("01_quickstart").cells[1].source
+    here = tmp_path / "here"
+    here.mkdir()
 
     def run():
         return subprocess.run(
-            [python, "-c", cell], capture_output=True, text=True, env=environment, cwd=tmp_path, check=False
+            [python, "-c", CONSTRAINTS + cell], capture_output=True, text=True, env=environment, cwd=here, check=False
         )
 
     done = run()
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("affnet_tf 0.")
-    kept = (tmp_path / "kept.txt").read_text()
+    kept, said = done.stdout.split("affnet_tf 0.")
     assert re.search(r"^numpy==\d", kept, re.MULTILINE)
     assert re.search(r"^keras==\d", kept, re.MULTILINE)
     assert "tensorflow" not in kept
+    assert "on Python" in said
+    assert list(here.iterdir()) == []
     environment["AFFNET_SOURCE"] = "file:///nowhere"  # is not asked again
     assert run().returncode == 0
 
@@ -291,3 +305,28 @@ def test_a_failed_install_stops_the_notebook_and_says_why(tmp_path):
     assert done.returncode != 0
     assert "RuntimeError" in done.stderr
     assert "nowhere" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and folders as on Unix")
+def test_the_install_cell_stops_where_nobody_hosts_the_repository(tmp_path):
+    python = environment_without_tensorflow(tmp_path)
+    environment = {"PATH": os.environ["PATH"], "PIP_NO_INDEX": "1"}
+    for name in NAMES:
+        cell = read(name).cells[1].source.replace(repository(), "YOUR_ACCOUNT/affnet_tf")
+        done = subprocess.run(
+            [python, "-c", cell], capture_output=True, text=True, env=environment, cwd=tmp_path, check=False
+        )
+        assert done.returncode != 0
+        assert done.stderr.splitlines()[-1] == (
+            "RuntimeError: SOURCE must name the account that hosts the repository. "
+            "Received: git+https://github.com/YOUR_ACCOUNT/affnet_tf"
+        )
+
+
+def test_a_repository_with_a_host_is_not_taken_for_one_without():
+    """The README's command writes a name over the placeholder, in the cell that looks for it too."""
+    for name in NAMES:
+        cell = read(name).cells[1].source
+        hosted = cell.replace(repository(), "YOUR_ACCOUNT/affnet_tf").replace("YOUR_ACCOUNT", "someone")
+        (mark,) = re.findall(r'if "(.+)" in source', hosted)
+        assert mark not in re.search(r'SOURCE = "(.+?)"', hosted)[1]

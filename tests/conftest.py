@@ -9,6 +9,8 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# There are as many workers as cores: threads of one would only wait for those of another, and burn its time.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # TensorFlow's traced functions fill a process with objects that stay, and Python would look through all of them every few
 # thousand new ones: a test that parses files took 40 seconds behind others, and one on its own.
@@ -27,7 +29,6 @@ def photograph() -> Path:
 @pytest.fixture
 def fails(capsys) -> Callable[..., str]:
     """Run a command line that must fail with code 2 and exactly one line on stderr; the line."""
-
     from command_line import affnet
 
     def run(*words: object) -> str:

@@ -353,3 +353,25 @@ def test_a_repository_with_a_host_is_not_taken_for_one_without():
         hosted = cell.replace(repository(), "YOUR_ACCOUNT/affnet_tf").replace("YOUR_ACCOUNT", "someone")
         (mark,) = re.findall(r'if "(.+)" in source', hosted)
         assert mark not in re.search(r'SOURCE = "(.+?)"', hosted)[1]
+
+
+def test_what_keeps_jax_from_its_devices_is_shown(tmp_path):
+    head, _ = read("02_train_on_tpu").cells[1].source.split("\n\nthere = ")
+    for body, stated, tpu in (
+        ("return 'tpu'", "", True),
+        ("return 'cpu'", "", False),
+        ("raise RuntimeError('The TPU is already in use by process 7')", "TPU is already in use by process 7", False),
+    ):
+        (tmp_path / "jax.py").write_text(f"def default_backend():\n    {body}\n")
+        done = subprocess.run(
+            [sys.executable, "-c", f"{head}\nprint('TPU:', TPU)"],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        *lines, last = done.stdout.splitlines()
+        assert last == f"TPU: {tpu}"
+        assert stated in "\n".join(lines)
+        assert bool(lines) == bool(stated)

@@ -37,13 +37,14 @@ sys.addaudithook(refuse)
 Path("pid").write_text(str(os.getpid()))
 """
 
-# Put before the install cell: what the constraints hold at the moment when pip starts.
+# Put before the install cell: what the constraints hold at the moment when pip starts, and what it is to install.
 CONSTRAINTS = """
 import sys
 
 def tell(event, arguments):
     if event == "subprocess.Popen" and "--constraint" in arguments[1]:
         print(open(arguments[1][arguments[1].index("--constraint") + 1]).read())
+        print("pip is asked for", arguments[1][-1])
 
 sys.addaudithook(tell)
 """
@@ -146,16 +147,21 @@ def test_a_notebook_begins_with_its_badge_and_the_install(name):
 
 def test_the_notebooks_install_in_the_same_way_but_for_the_extras():
     sources = [read(name).cells[1].source for name in NAMES]
-    heads, tails = zip(*(source.split("\n\nif importlib") for source in sources), strict=True)
+    heads, tails = zip(*(source.split("\n\nthere = ") for source in sources), strict=True)
     assert len(set(tails)) == 1
     assert len({head.split("SOURCE = ")[0] for head in heads}) == 1
-    extras = {
-        extra for head in heads for part in re.findall(r"EXTRAS = (.*)", head) for extra in re.findall(r'"(.*?)"', part)
+    lines = [line for head in heads for line in head.splitlines() if line.strip().startswith("EXTRAS")]
+    assert {name for line in lines for name in re.findall(r'"(.*?)"', line)} == {
+        *("train", "tpu", "mtcnn"),
+        *("export", "ai_edge_quantizer", "qat", "tensorflow_model_optimization"),
     }
     config = configparser.ConfigParser(interpolation=None)
     config.read(ROOT / "setup.cfg", encoding="utf-8")
-    assert extras == {"train", "tpu", "export", "export,qat"}
-    assert {each for extra in extras for each in extra.split(",")} <= set(config["options.extras_require"])
+    brings = config["options.extras_require"]
+    assert "mtcnn>" in brings["train"]
+    assert "mtcnn>" in brings["tpu"]
+    assert "ai-edge-quantizer>" in brings["export"]
+    assert "tensorflow-model-optimization>" in brings["qat"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -273,25 +279,42 @@ def test_the_install_cell_installs_from_where_it_is_told(tmp_path):
     environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     environment |= {"AFFNET_SOURCE": checkout.as_uri(), "PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1"}
     environment |= {"PIP_NO_BUILD_ISOLATION": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    cell = read("01_quickstart").cells[1].source
     here = tmp_path / "here"
     here.mkdir()
 
-    def run():
+    def run(cell):
         return subprocess.run(
             [python, "-c", CONSTRAINTS + cell], capture_output=True, text=True, env=environment, cwd=here, check=False
         )
 
-    done = run()
+    cell = read("01_quickstart").cells[1].source
+    done = run(cell)
     assert done.returncode == 0, done.stderr
+    assert f"pip is asked for affnet_tf[train] @ {checkout.as_uri()}\n" in done.stdout
     kept, said = done.stdout.split("affnet_tf 0.")
     assert re.search(r"^numpy==\d", kept, re.MULTILINE)
     assert re.search(r"^keras==\d", kept, re.MULTILINE)
     assert "tensorflow" not in kept
     assert "on Python" in said
     assert list(here.iterdir()) == []
-    environment["AFFNET_SOURCE"] = "file:///nowhere"  # is not asked again
-    assert run().returncode == 0
+
+    del environment["AFFNET_SOURCE"]  # is not asked again
+    fine = read("04_export_android").cells[1].source.replace("FINE_TUNING = False", "FINE_TUNING = True")
+    assert fine != read("04_export_android").cells[1].source
+    for extras, module, each in (
+        ("train", "mtcnn", cell),
+        ("train", "mtcnn", read("03_evaluate").cells[1].source),
+        ("export,qat", "tensorflow_model_optimization", fine),
+    ):
+        for name in ("mtcnn", "ai_edge_quantizer", "tensorflow_model_optimization"):
+            (here / f"{name}.py").touch()
+        done = run(each)
+        assert done.returncode == 0, done.stderr
+        assert "pip is asked" not in done.stdout
+        (here / f"{module}.py").unlink()
+        done = run(each)
+        assert done.returncode == 0, done.stderr
+        assert f"pip is asked for affnet_tf[{extras}]\n" in done.stdout
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links and folders as on Unix")
@@ -330,3 +353,25 @@ def test_a_repository_with_a_host_is_not_taken_for_one_without():
         hosted = cell.replace(repository(), "YOUR_ACCOUNT/affnet_tf").replace("YOUR_ACCOUNT", "someone")
         (mark,) = re.findall(r'if "(.+)" in source', hosted)
         assert mark not in re.search(r'SOURCE = "(.+?)"', hosted)[1]
+
+
+def test_what_keeps_jax_from_its_devices_is_shown(tmp_path):
+    head, _ = read("02_train_on_tpu").cells[1].source.split("\n\nthere = ")
+    for body, stated, tpu in (
+        ("return 'tpu'", "", True),
+        ("return 'cpu'", "", False),
+        ("raise RuntimeError('The TPU is already in use by process 7')", "TPU is already in use by process 7", False),
+    ):
+        (tmp_path / "jax.py").write_text(f"def default_backend():\n    {body}\n")
+        done = subprocess.run(
+            [sys.executable, "-c", f"{head}\nprint('TPU:', TPU)"],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        *lines, last = done.stdout.splitlines()
+        assert last == f"TPU: {tpu}"
+        assert stated in "\n".join(lines)
+        assert bool(lines) == bool(stated)

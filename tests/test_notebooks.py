@@ -65,9 +65,11 @@ def parameters(notebook):
     return place, {each.targets[0].id: ast.literal_eval(each.value) for each in body}
 
 
-def prepared(name, folder, **settings):
-    """What executes a notebook in a folder, with other settings than its own."""
+def prepared(name, folder, *, until=None, **settings):
+    """What executes a notebook in a folder, with other settings than its own, and up to a cell."""
     notebook = read(name)
+    if until is not None:
+        del notebook.cells[[cell.id for cell in notebook.cells].index(until) + 1 :]
     place, known = parameters(notebook)
     assert set(settings) <= set(known)
     small = "\n".join(f"{setting} = {value!r}" for setting, value in settings.items())
@@ -77,9 +79,9 @@ def prepared(name, folder, **settings):
     return NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
 
 
-def execute(name, folder, **settings):
+def execute(name, folder, *, until=None, **settings):
     """The outputs of the notebook's cells, {id of the cell: outputs}."""
-    executed = prepared(name, folder, **settings).execute()
+    executed = prepared(name, folder, until=until, **settings).execute()
     return {cell.id: cell.outputs for cell in code(executed)}
 
 
@@ -245,7 +247,15 @@ def test_the_evaluation_takes_a_dataset_of_the_reader(tmp_path, kernel):
     assert "9 clips of 3" in words(outputs["store"])
     assert re.search(r"^\| logistic ", words(outputs["compare"]), re.MULTILINE)
     assert "Only one dataset" in words(outputs["cross"])
-    assert not (tmp_path / "colab" / "evaluation" / "people").exists()
+    assert not list((tmp_path / "colab").rglob("people"))
+
+
+@pytest.mark.slow
+def test_the_evaluation_makes_as_many_people_as_it_was_last_told_to(tmp_path, kernel):
+    settings = {"DATASET": "smic_hs", "SECOND": "smic_hs_e", "SUBJECTS": 2}
+    for clips in (2, 3, 2):
+        outputs = execute("03_evaluate", tmp_path / "colab", until="store", CLIPS=clips, **settings)
+        assert f"{4 * clips} clips of 2 synthetic people" in words(outputs["store"])
 
 
 @pytest.mark.slow

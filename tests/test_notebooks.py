@@ -175,6 +175,15 @@ def test_settings_are_literals_in_one_cell_with_a_form_field_each(name):
     assert notebook.cells[place].source.count("# @param ") == len(known)
 
 
+@pytest.mark.parametrize("name", ["02_train_on_tpu", "03_evaluate"])
+def test_every_preset_but_the_floors_can_be_chosen(name):
+    from affnet_tf.presets import PRESETS
+
+    notebook = read(name)
+    (line,) = re.findall(r"^PRESET = .*# @param (.*)$", notebook.cells[parameters(notebook)[0]].source, re.MULTILINE)
+    assert ast.literal_eval(line) == [preset for preset in PRESETS if preset not in ("logistic", "majority")]
+
+
 def test_the_quickstart_runs(tmp_path, kernel):
     outputs = execute("01_quickstart", tmp_path / "colab", SUBJECTS=3, CLIPS=4, EPOCHS=2)
     assert "12 clips of 3 synthetic people" in words(outputs["store"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import platform
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,9 @@ def answer(folder: Path, questions: dict[str, np.ndarray]) -> dict[str, np.ndarr
 
 def logits(model: TFLiteModel, images: np.ndarray) -> np.ndarray:
     """The integers (N, classes) that the softmax of ``classify`` takes, in a file with integers in and out."""
-    interpreter = Interpreter(str(model.path), num_threads=1, experimental_preserve_all_tensors=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that all tensors take memory
+        interpreter = Interpreter(str(model.path), num_threads=1, experimental_preserve_all_tensors=True)
     interpreter.allocate_tensors()
     # The runtime lists the operators of the first graph, which is that of ``classify``.
     (softmax,) = (each for each in interpreter._get_ops_details() if each["op_name"] == "SOFTMAX")

@@ -269,7 +269,7 @@ def test_the_command_killed_with_its_workers_at_work(people, tmp_path):
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the children of a process are read from /proc")
 def test_a_worker_that_is_killed_is_one_line_and_resumable(tmp_path):
-    clips = forge_clips(tmp_path / "clips")
+    clips = forge_clips(tmp_path / "clips", subjects=4, clips=40)  # so many that they are not done before the kill
 
     def kill(done, total):
         for child in descendants(os.getpid()):

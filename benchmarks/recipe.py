@@ -8,8 +8,9 @@ two tasks alike: optical flow at 28×28 and affective-motion images at 64×64 (o
 takes most of the time). Five folds of people; the same folds for every network.
 
 ``nested``: for each fold, the recipe with the best UF1 over the *other* four folds, each of them predicted by networks that saw
-neither it nor the fold, the mean of both tasks; a network trained so predicts the fold. STSTNet trains as published. The
-difference has a bootstrap interval over people. No clip has a say in how the network that predicts it was trained.
+neither it nor the fold, the mean of both tasks; a network trained so predicts the fold. STSTNet trains as published, and by
+AffectiveNet's recipe on what AffectiveNet sees. Differences have bootstrap intervals over people. No clip has a say in how the
+network that predicts it was trained.
 
 ``ablation``: each part of the default recipe left out, and each that is off by default put in, against the default.
 
@@ -19,6 +20,7 @@ Predictions are kept in the folder: a second call with it goes on where the firs
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import json
 import os
@@ -33,7 +35,7 @@ from affnet_tf.files import write_json
 from affnet_tf.silence import silent
 
 if __name__ == "__main__":
-    # Networks as small as these train in half the time without oneDNN; read when TensorFlow is imported, here and in workers.
+    # Networks as small as these train faster so (docs/recipe.md). Read when TensorFlow is imported, in workers too.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 with silent():
@@ -42,7 +44,7 @@ with silent():
     from affnet_tf.config import ExperimentConfig, override
     from affnet_tf.evaluation.comparison import Comparison, compare
     from affnet_tf.evaluation.fold import Fold, people, who
-    from affnet_tf.evaluation.metrics import score
+    from affnet_tf.evaluation.metrics import score, score_by_dataset
     from affnet_tf.evaluation.predictions import Prediction, Predictions
     from affnet_tf.evaluation.protocols import kfold
     from affnet_tf.models.affectivenet import probabilities
@@ -54,35 +56,32 @@ with silent():
     from affnet_tf.training.parallel import in_processes
     from affnet_tf.training.strategy import choose_devices
 
-FOLDS, MOTION_SIZE = 5, 64
+FOLDS = 5
 # What is held out of a training: one fold, or two of them for nested validation.
 ONE = tuple((fold,) for fold in range(FOLDS))
 TWO = tuple(itertools.combinations(range(FOLDS), 2))
-TASKS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "flow": ("affectivenet_flow", ()),
-    "motion": ("affectivenet_edge", (f"model.input_size={MOTION_SIZE}", "labels=megc3")),
-    "large": ("affectivenet_edge", ("labels=megc3",)),
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A network and what it sees: settings of a preset, on crops of a size; ``like`` trains it by AffectiveNet's recipe."""
+
+    preset: str
+    sees: str
+    settings: tuple[str, ...] = ()
+    crops: int = 128
+    like: bool = False
+
+
+MOTION = ("motion.representation=motion", "motion.scaling=standard")
+TASKS: Mapping[str, Task] = {
+    "flow": Task("affectivenet_flow", "flow 28"),
+    "motion": Task("affectivenet_edge", "motion image 64", ("model.input_size=64", "labels=megc3"), crops=64),
+    "large": Task("affectivenet_edge", "motion image 96", ("labels=megc3",), crops=96),
     # As many steps as published: of the clips of four folds an epoch makes one full batch, where the authors' code has two.
-    "ststnet": ("ststnet", ("train.epochs=1000",)),
-    # And by AffectiveNet's recipe, on what AffectiveNet sees.
-    "ststnet flow": ("ststnet", ()),
-    "ststnet motion": ("ststnet", ("motion.representation=motion", "motion.scaling=standard")),
-}
-SHOWN = {
-    "flow": "flow 28",
-    "motion": f"motion image {MOTION_SIZE}",
-    "large": "motion image 96",
-    "ststnet": "flow 28",
-    "ststnet flow": "flow 28",
-    "ststnet motion": "motion image 28",
-}
-FRAMES = {
-    "flow": 128,
-    "ststnet": 128,
-    "ststnet flow": 128,
-    "ststnet motion": MOTION_SIZE,
-    "motion": MOTION_SIZE,
-    "large": 96,
+    "ststnet": Task("ststnet", "flow 28", ("train.epochs=1000",)),
+    "ststnet flow": Task("ststnet", "flow 28", like=True),
+    "ststnet motion": Task("ststnet", "motion image 28", MOTION, crops=64, like=True),
 }
 # Candidates of nested validation, as changes of the default recipe.
 RECIPES: Mapping[str, tuple[str, ...]] = {
@@ -122,9 +121,9 @@ TEMPORAL = ("jitter", "drop", "speed", "lighting")
 
 def settings(task: str, changes: Sequence[str]) -> ExperimentConfig:
     """The experiment of a task with some settings changed."""
-    name, task_settings = TASKS[task]
-    chosen = with_model(preset("affectivenet_flow"), name) if task.startswith("ststnet ") else preset(name)
-    return override(chosen, [*task_settings, *changes])
+    chosen = TASKS[task]
+    config = with_model(preset("affectivenet_flow"), chosen.preset) if chosen.like else preset(chosen.preset)
+    return override(config, [*chosen.settings, *changes])
 
 
 def split(data: LabelledClips, held: Sequence[int]) -> Fold:
@@ -174,9 +173,11 @@ class Bench:
     def __init__(self, folder: Path, workers: int, cast: int, console: Console) -> None:
         self.folder, self.workers, self.console = folder, workers, console
         # Flow is found on the store's frames; motion images are pooled of frames of their own size, which is faster.
-        stores = {task: forge(folder, workers, console, size, cast) for task, size in FRAMES.items()}
-        self.stores = {task: str(store.path) for task, store in stores.items()}
-        self.subjects = {clip.key: clip.subject for clip in stores["flow"].clips}
+        stores = {
+            size: forge(folder, workers, console, size, cast) for size in sorted({t.crops for t in TASKS.values()})
+        }
+        self.stores = {name: str(stores[task.crops].path) for name, task in TASKS.items()}
+        self.subjects = {clip.key: clip.subject for clip in stores[128].clips}
         data = LabelledClips(self.stores["flow"], settings("flow", ()))
         self.labels = data.scheme.labels
         self.parts = [set(fold.test) for fold in kfold(data.labelled, FOLDS, label_of=data.label_of)]
@@ -234,19 +235,19 @@ def nested(bench: Bench) -> None:
     bench.console.result({}, ("UF1 of validation, mean of flow and motion images (synthetic people)", columns, rows))
     theirs = {task: bench.pooled(dict.fromkeys(range(FOLDS), task)) for task in TASKS if task.startswith("ststnet")}
     published = theirs["ststnet"]
-    rows = [("ststnet", SHOWN["ststnet"], "as published", *by_dataset(published), "", "")]
+    rows = [("ststnet", TASKS["ststnet"].sees, "as published", *by_dataset(published), "", "")]
     for task in ("ststnet flow", "ststnet motion"):
         versus = lead(compare(theirs[task], published))
-        rows.append(("ststnet", SHOWN[task], "default", *by_dataset(theirs[task]), versus, ""))
+        rows.append(("ststnet", TASKS[task].sees, "default", *by_dataset(theirs[task]), versus, ""))
     default = ("default", ["default"] * FOLDS)
     for task in tasks:
         for title, names in (("chosen by nested validation", chosen), default):
             ours = bench.pooled({fold: f"{task} {name}" for fold, name in enumerate(names)})
             leads = [lead(compare(ours, other)) for other in (published, theirs[f"ststnet {task}"])]
-            rows.append((TASKS[task][0], SHOWN[task], title, *by_dataset(ours), *leads))
+            rows.append((TASKS[task].preset, TASKS[task].sees, title, *by_dataset(ours), *leads))
     ours = bench.pooled(dict.fromkeys(range(FOLDS), "large"))
     leads = [lead(compare(ours, other)) for other in (published, theirs["ststnet motion"])]
-    rows.append((TASKS["large"][0], SHOWN["large"], "default", *by_dataset(ours), *leads))
+    rows.append((TASKS["large"].preset, TASKS["large"].sees, "default", *by_dataset(ours), *leads))
     columns = (
         "network",
         "input",
@@ -278,7 +279,7 @@ def ablation(bench: Bench) -> None:
         ours = bench.pooled(dict.fromkeys(range(FOLDS), job))
         versus = compare(ours, default[task])
         difference = lead(versus) if changes else ""
-        rows.append((job.partition(" ")[2], SHOWN[task], f"{versus.uf1[0]:.3f}", difference))
+        rows.append((job.partition(" ")[2], TASKS[task].sees, f"{versus.uf1[0]:.3f}", difference))
     columns = ("recipe", "input", "UF1", "against the default")
     title = (
         f"UF1 on the synthetic composite, {FOLDS} folds of {bench.people} synthetic people, 95 % intervals over people"
@@ -290,8 +291,8 @@ DATASETS = ("all", "smic_hs", "casme2", "samm")
 
 
 def by_dataset(predictions: Predictions) -> list[str]:
-    parts = (tuple(row for row in predictions.rows if name in ("all", row.dataset)) for name in DATASETS)
-    return [f"{score(Predictions(predictions.labels, part)).uf1:.3f}" for part in parts]
+    found = {"all": score(predictions), **score_by_dataset(predictions)}
+    return [f"{found[name].uf1:.3f}" for name in DATASETS]
 
 
 def lead(versus: Comparison) -> str:

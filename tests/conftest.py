@@ -43,3 +43,11 @@ def fails(capsys) -> Callable[..., str]:
         return err
 
     return run
+
+
+@pytest.fixture
+def affnet(capsys) -> Callable[..., tuple[int, list[str]]]:
+    """Run a command line: its exit code and what it wrote to stderr."""
+    import command_line
+
+    return lambda *words: (command_line.affnet(*words), capsys.readouterr().err.splitlines())

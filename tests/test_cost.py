@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from affnet_tf.export.cost import latency, peak_memory
+from affnet_tf.export.cost import peak_memory
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is measured as Linux does")
@@ -15,9 +15,3 @@ def test_a_file_that_cannot_be_called_is_no_missing_figure(tmp_path):
         match=r"(?s)model\.tflite could not be called in a process of its own: code 1, .*not a valid Flatbuffer",
     ):
         peak_memory(model, {"classify": {"image": np.zeros((1, 28, 28, 3), np.uint8)}})
-
-
-def test_latency_is_the_median_after_a_warm_up():
-    calls = []
-    assert latency(lambda: calls.append(0)) < 1
-    assert len(calls) == 3 + 50

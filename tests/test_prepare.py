@@ -13,7 +13,6 @@ import subprocess
 import sys
 from importlib import metadata
 
-import command_line
 import cv2
 import layouts
 import numpy as np
@@ -39,12 +38,6 @@ SETTINGS = CropConfig(SIZE, "none")
 @pytest.fixture
 def people(tmp_path):
     return write_people(tmp_path / "people", "cropped")
-
-
-@pytest.fixture
-def affnet(capsys):
-    """Run a command line: its exit code and what it wrote to stderr."""
-    return lambda *words: (command_line.affnet(*words), capsys.readouterr().err.splitlines())
 
 
 # Bad input

@@ -11,7 +11,6 @@ import sys
 import time
 from pathlib import Path
 
-import command_line
 import layouts
 import pytest
 from command_line import contents
@@ -32,12 +31,6 @@ SETTINGS = CropConfig(SIZE, "none")
 @pytest.fixture
 def people(tmp_path):
     return write_people(tmp_path / "people", "cropped")
-
-
-@pytest.fixture
-def affnet(capsys):
-    """Run a command line: its exit code and what it wrote to stderr."""
-    return lambda *words: (command_line.affnet(*words), capsys.readouterr().err.splitlines())
 
 
 # Changes of the source

@@ -11,7 +11,10 @@ from affnet_tf.errors import InputError
 from affnet_tf.evaluation.predictions import Prediction, Predictions, read_predictions
 from affnet_tf.files import check_folder, read_json
 
-__all__ = ["EvaluatedRun", "read_run"]
+__all__ = ["SEEDS", "EvaluatedRun", "read_run"]
+
+SEEDS = "seeds.json"
+"""What lies beside the runs of one evaluation with several seeds."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +82,7 @@ def read_run(path: str | os.PathLike) -> EvaluatedRun:
     """
     path = Path(path)
     check_folder(path, "a run")
-    if (path / "seeds.json").is_file():
+    if (path / SEEDS).is_file():
         seeds = sorted(found.name for found in path.glob("seed-*"))
         raise InputError(
             f"a run of several seeds must be named by one of them: {', '.join(seeds)}. Received: {str(path)!r}"

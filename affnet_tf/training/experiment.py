@@ -198,19 +198,24 @@ def evaluate(
         if note is not None:
             note(told)
         work = FoldWork(data, config, folds, run, devices, trainers, tensorboard)
-        if engine == "ray":
-            finished = on_cluster(folds_elsewhere, pending, devices.kind, work.sent(f"{devices.kind}:1"))
-        elif parallel > 1:
-            processes = min(parallel, len(pending))
-            finished = in_processes(folds_elsewhere, pending, processes, work.sent(device, processes))
-        elif together > 1:
-            finished = work.together(pending, together)
-        else:
-            finished = work.in_turn(pending)
+        finished = _hand_out(work, pending, device, engine, parallel, together)
         _follow(finished, pending, len(folds), progress)
     elif progress:
         progress(len(folds), len(folds), "done")
     return _gather(run, data, folds, protocol in BY_FOLD)
+
+
+def _hand_out(
+    work: FoldWork, pending: Sequence[str], device: str, engine: str, parallel: int, together: int
+) -> Generator[str]:
+    """The folds' names, each when it is done: on a cluster, in processes, several in one program, or one after the other."""
+    if engine == "ray":
+        kind = work.devices.kind
+        return on_cluster(folds_elsewhere, pending, kind, work.sent(f"{kind}:1"))
+    if parallel > 1:
+        processes = min(parallel, len(pending))
+        return in_processes(folds_elsewhere, pending, processes, work.sent(device, processes))
+    return work.together(pending, together) if together > 1 else work.in_turn(pending)
 
 
 def _follow(finished: Generator[str], pending: Sequence[str], total: int, progress: Report | None) -> None:

@@ -11,15 +11,15 @@ from typing import Any
 
 from affnet_tf.config import ExperimentConfig, check, replace
 from affnet_tf.errors import InputError
+from affnet_tf.evaluation.evaluated import SEEDS
 from affnet_tf.evaluation.headline import Table
 from affnet_tf.files import write_json
 from affnet_tf.training.experiment import Evaluation, evaluate
 from affnet_tf.training.progress import Report
 
-__all__ = ["MEASURES", "SUMMARY", "Repetition", "repeat"]
+__all__ = ["MEASURES", "Repetition", "repeat"]
 
 MEASURES = ("accuracy", "uf1", "uar", "weighted_f1")
-SUMMARY = "seeds.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +99,7 @@ def repeat(
             store, out / f"seed-{seed}", each, protocol, resume=resume, progress=told if progress else None, **options
         )
     result = _summary(runs)
-    write_json(out / SUMMARY, {"protocol": protocol, **result.to_json()})
+    write_json(out / SEEDS, {"protocol": protocol, **result.to_json()})
     return result
 
 

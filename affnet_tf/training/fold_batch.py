@@ -17,6 +17,7 @@ import numpy as np
 from affnet_tf.config import ExperimentConfig
 from affnet_tf.errors import InputError
 from affnet_tf.training.fit import History, Trainer
+from affnet_tf.training.fold_convolution import rewrite
 from affnet_tf.training.strategy import Devices
 
 __all__ = ["FoldBatch", "even_groups", "folds_at_once"]
@@ -29,7 +30,8 @@ class FoldBatch:
     """Fits of one network to several folds at once.
 
     Args:
-        trainer: of the network; its own variables are used to begin each fit, and hold a fold's outcome after ``take``.
+        trainer: of the network; its own variables are used to begin each fit, and hold a fold's outcome after ``take``. Its
+            convolutions are rewritten (``fold_convolution``).
         count: number of folds K; one program is compiled for it.
     """
 
@@ -38,7 +40,8 @@ class FoldBatch:
 
         self._trainer = trainer
         self._count = count
-        self._step = jax.jit(jax.vmap(self._one_step), donate_argnums=0)
+        rewrite(trainer.model)
+        self._step = jax.jit(self._all_folds, donate_argnums=0)
         self._state: Any = None
         self._names: list[str] = []
 
@@ -66,7 +69,8 @@ class FoldBatch:
             for _ in range(trainer.steps_per_epoch):
                 batches = [tuple(np.asarray(each) for each in next(iterator)) for iterator in iterators]
                 batches += batches[-1:] * (self._count - len(batches))
-                self._state, numbers = self._step(self._state, *map(np.stack, zip(*batches, strict=True)))
+                images, labels, weights = zip(*batches, strict=True)
+                self._state, numbers = self._step(self._state, images, np.stack(labels), np.stack(weights))
                 told.append(numbers)
             loss, right, weight = (np.array(each, np.float64).T for each in zip(*told, strict=True))
             for place, (name, history) in enumerate(histories.items()):
@@ -90,6 +94,12 @@ class FoldBatch:
 
     def _stacked(self, variable: keras.Variable) -> Any:
         return keras.ops.repeat(keras.ops.expand_dims(variable.value, 0), self._count, axis=0)
+
+    def _all_folds(self, state: list, images: Sequence[Any], labels: Any, weights: Any) -> tuple[list, tuple]:
+        """A step of every fold. Images come as one array for each, since to stack them on the host costs a copy."""
+        import jax
+
+        return jax.vmap(self._one_step)(state, keras.ops.stack(images), labels, weights)
 
     def _one_step(self, state: list, images: Any, labels: Any, weights: Any) -> tuple[list, tuple]:
         """A step of one fold: the same as Keras' own."""

@@ -1,0 +1,42 @@
+"""Convolutions over blocks of pixels against Keras' own."""
+
+import keras
+import numpy as np
+import pytest
+from small import SMALL
+
+from affnet_tf.config import replace
+from affnet_tf.models.affectivenet import affectivenet
+from affnet_tf.training.fold_convolution import convolve, rewrite
+
+
+@pytest.mark.parametrize("size", [(8, 8), (9, 7), (5, 6)])
+@pytest.mark.parametrize("kernel", [(1, 1), (2, 2), (3, 3), (4, 3), (5, 5), (11, 11)])
+def test_stride_two_over_blocks_is_stride_two_over_pixels(size, kernel):
+    rng = np.random.default_rng(0)
+    images, weights = rng.normal(size=(2, *size, 3)).astype("f4"), rng.normal(size=(*kernel, 3, 5)).astype("f4")
+    theirs = keras.ops.conv(images, weights, strides=2, padding="same", data_format="channels_last")
+    ours = convolve(images, weights, 2)
+    assert ours.shape == theirs.shape
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_one_by_one_is_a_product_of_matrices():
+    rng = np.random.default_rng(1)
+    images, weights = rng.normal(size=(2, 4, 5, 3)).astype("f4"), rng.normal(size=(1, 1, 3, 6)).astype("f4")
+    np.testing.assert_allclose(
+        convolve(images, weights, 1), np.einsum("bhwc,co->bhwo", images, weights[0, 0]), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("changes", [{}, {"depthwise": True}, {"input_size": 33}])
+def test_a_rewritten_network_gives_the_same_logits(changes):
+    keras.utils.set_random_seed(0)
+    model = affectivenet(replace(SMALL, **changes), 4)
+    images = np.random.default_rng(2).random((3, *model.input_shape[1:]), np.float32)
+    before = keras.ops.convert_to_numpy(model(images))
+    rewrite(model)
+    kinds = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Conv2D)]
+    assert any("convolution_op" in vars(layer) for layer in kinds)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(model(images)), before, atol=1e-5)
+    assert np.abs(before).max() > 0

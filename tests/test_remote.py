@@ -206,33 +206,41 @@ def test_seeds(stores):
         write_report("ram://runs/seeds")
 
 
-def test_a_checkpoint_killed_resumed_and_loaded_answers_as_the_local_one(stores, tmp_path):
-    config = replace(CONFIG, train=replace(CONFIG.train, epochs=4))
-    here = train(stores[0], tmp_path / "final", config, tensorboard=False)
-    there = "ram://runs/final"
+@pytest.fixture(scope="module")
+def trained(stores, tmp_path_factory):
+    """One network, trained on a local disk without keeping its state, and at ram:// in two goes: checkpoint and folders."""
+    here, there = tmp_path_factory.mktemp("runs") / "final", "ram://runs/final"
+    kept = []
+    options = {
+        "keep_seconds": 1e6,
+        "tensorboard": False,
+        "progress": lambda *_: kept.append((here / "state.npz").exists()),
+    }
+    checkpoint = train(stores[0], here, CONFIG, **options)
+    assert kept == [False] * CONFIG.train.epochs
     with pytest.raises(Stopped):
-        train(stores[1], there, config, progress=stop_after(3))
+        train(stores[1], there, CONFIG, progress=stop_after(2))
     assert {"config.json", "manifest.json", "state.npz"} <= set(FILES.listdir(there))
     seen = []
     keras.utils.set_random_seed(12345)
-    train(stores[1], there, config, resume=True, progress=lambda done, *_: seen.append(done))
-    assert seen == [4]
+    train(stores[1], there, CONFIG, resume=True, progress=lambda done, *_: seen.append(done))
+    assert seen == [3]
+    return checkpoint, here, there
+
+
+def test_a_checkpoint_killed_resumed_and_loaded_answers_as_the_local_one(trained, stores):
+    checkpoint, here, there = trained
     assert not FILES.exists(f"{there}/state.npz")
     assert any(".tfevents." in name for name in FILES.listdir(f"{there}/tensorboard/train"))
     pictures = images(5, 32)
     loaded = load_checkpoint(f"{there}/model")
-    assert (loaded.config, loaded.labels, dict(loaded.details)) == (config, here.labels, here.details)
-    np.testing.assert_array_equal(loaded.model.predict(pictures, verbose=0), here.model.predict(pictures, verbose=0))
-    ours, theirs = load_predictor(tmp_path / "final"), load_predictor(there)
+    assert (loaded.config, loaded.labels, loaded.details) == (CONFIG, checkpoint.labels, checkpoint.details)
+    for ours, theirs in zip(checkpoint.model.get_weights(), loaded.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(theirs, ours)
+    ours, theirs = load_predictor(here), load_predictor(there)
     np.testing.assert_array_equal(theirs.classify(pictures[0]), ours.classify(pictures[0]))
-    again = train(stores[1], there, config, resume=True, progress=lambda *_: pytest.fail("it was finished"))
-    np.testing.assert_array_equal(again.model.get_weights()[0], here.model.get_weights()[0])
-
-
-def test_the_state_is_kept_as_often_as_asked(stores, tmp_path):
-    with pytest.raises(Stopped):
-        train(stores[0], tmp_path / "run", CONFIG, keep_seconds=1e6, tensorboard=False, progress=stop_after(2))
-    assert not (tmp_path / "run" / "state.npz").exists()
+    again = train(stores[1], there, CONFIG, resume=True, progress=lambda *_: pytest.fail("it was finished"))
+    np.testing.assert_array_equal(again.model.get_weights()[0], checkpoint.model.get_weights()[0])
 
 
 def test_the_command_line(tmp_path, capsys):
@@ -249,7 +257,7 @@ def test_the_command_line(tmp_path, capsys):
     )
     for words in (("report", f"{run}/loso"), ("score", f"{run}/loso/predictions.csv"), ("describe", f"{run}/final")):
         assert run_command(*words, "--quiet") == 0
-    assert run_command("describe", "affectivenet", "--quiet") == 0
+    assert run_command("export", f"{run}/final", "--out", tmp_path / "bundle", "--recipe", "float32", "--quiet") == 0
     clip = tmp_path / "people" / "Cropped" / "sub01" / "EP00"
     out = ("--detector", "none", "--out", "ram://cli/prediction", "--quiet")
     assert run_command("predict", clip, "--model", f"{run}/final", *out) == 0
@@ -286,16 +294,13 @@ def test_a_scheme_that_tensorflow_does_not_know(fails, tmp_path, words):
         (("inspect", "casme2", "gs://b/people"), "a dataset's folder"),
         (("synth", "gs://b/people"), "synthetic people"),
         (("demo", "--out", "gs://b/people"), "--out"),
-        (("predict", "gs://b/people", "--model", "{model}"), "a recording"),
+        (("predict", "gs://b/people", "--model", "ram://runs/final"), "a recording"),
         (("export", "run", "--out", "gs://b/people", "--recipe", "float32"), "a bundle"),
         (("verify", "gs://b/people"), "a bundle"),
     ],
 )
-def test_what_must_be_local_says_so(fails, runs, stores, words, what):
-    model = "ram://runs/for-recordings"
-    if words[0] == "predict" and not FILES.exists(model):
-        train(stores[0], model, replace(CONFIG, train=replace(CONFIG.train, epochs=1)), tensorboard=False)
-    line = fails(*(word.format(model=model) for word in words))
+def test_what_must_be_local_says_so(fails, trained, words, what):
+    line = fails(*words)
     assert line == f"affnet: {what} must be on a local disk. Received: 'gs://b/people'\n"
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "image_number",
     "move",
     "numbered_images",
+    "on_disk",
     "read_json",
     "remove_folder",
     "restore",
@@ -151,6 +152,17 @@ def move(file: Path, target: Place) -> None:
         file.unlink()
     else:
         os.replace(file, target)
+
+
+@contextlib.contextmanager
+def on_disk(file: Place) -> Iterator[Path]:
+    """A file for a library that opens local ones alone: itself, or a copy for as long as the block lasts."""
+    if isinstance(file, Remote):
+        with _scratch() as folder:
+            file.give(folder / file.name)
+            yield folder / file.name
+    else:
+        yield file
 
 
 def remove_folder(path: Place) -> None:

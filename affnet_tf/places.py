@@ -15,7 +15,6 @@ import io
 import os
 import re
 import stat
-import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -24,10 +23,10 @@ from typing import IO, Any
 from affnet_tf.errors import InputError, unknown
 from affnet_tf.silence import silent
 
-__all__ = ["Address", "Place", "Remote", "local", "on_disk", "place_at"]
+__all__ = ["Address", "Place", "Remote", "local", "place_at"]
 
-# Of two letters or more: C:/ is a drive.
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+# A scheme has two letters or more: C:/ is a drive. One slash is what pathlib leaves of two.
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(/?)(.*)", re.DOTALL)
 
 
 def place_at(address: Address) -> Place:
@@ -36,11 +35,14 @@ def place_at(address: Address) -> Place:
     Raises:
         InputError: the address names nothing behind its scheme, or lost a slash: ``Path("gs://b/x")`` is ``gs:/b/x``.
     """
-    if isinstance(address, Remote) or not _SCHEME.match(os.fspath(address)):
-        return address if isinstance(address, Remote) else Path(address)
+    if isinstance(address, Remote):
+        return address
     text = os.fspath(address)
-    scheme, slashes, rest = text.partition("://")
-    if not slashes:
+    found = _ADDRESS.fullmatch(text)
+    if found is None:
+        return Path(address)
+    scheme, second, rest = found.groups()
+    if not second:
         raise InputError(f"a remote address must have two slashes, and be text, not a Path. Received: {text!r}")
     if not rest.strip("/"):
         raise InputError(f"a remote address must name a folder or a file. Received: {text!r}")
@@ -57,24 +59,9 @@ def local(address: Address, what: str) -> Path:
     Raises:
         InputError: it is an address with a scheme.
     """
-    text = str(address)
-    if _SCHEME.match(text):
-        text = text if "://" in text else text.replace(":/", "://", 1)  # as it was before pathlib
-        raise InputError(f"{what} must be on a local disk. Received: {text!r}")
+    if found := _ADDRESS.fullmatch(str(address)):
+        raise InputError(f"{what} must be on a local disk. Received: '{found[1]}://{found[3]}'")
     return Path(address)
-
-
-@contextlib.contextmanager
-def on_disk(file: Place) -> Iterator[Path]:
-    """A file for a library that opens local ones alone: itself, or a copy for as long as the block lasts."""
-    if isinstance(file, Path):
-        yield file
-        return
-    with tempfile.TemporaryDirectory() as scratch:
-        copy = Path(scratch, file.name)
-        with file._files() as files:
-            files.copy(file.address, str(copy))
-        yield copy
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -154,6 +141,11 @@ class Remote:
     def read_text(self, encoding: str) -> str:
         with self.open(encoding=encoding) as file:
             return file.read()
+
+    def give(self, file: Path) -> None:
+        """Copy it to a local file."""
+        with self._files() as files:
+            files.copy(self.address, str(file), overwrite=True)
 
     def take(self, file: Path) -> None:
         """Become a copy of a local file, whole or not at all: under a temporary name first, which then replaces this one.

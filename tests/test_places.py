@@ -9,8 +9,8 @@ import pytest
 from test_without_tensorflow import environment_without_tensorflow
 
 from affnet_tf.errors import InputError
-from affnet_tf.files import atomic_folder, atomic_write, check_folder, read_json, write_json
-from affnet_tf.places import local, on_disk, place_at
+from affnet_tf.files import atomic_folder, atomic_write, check_folder, on_disk, read_json, write_json
+from affnet_tf.places import local, place_at
 
 
 class Stopped(Exception):

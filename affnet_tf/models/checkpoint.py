@@ -17,9 +17,9 @@ import numpy as np
 
 from affnet_tf.config import ExperimentConfig
 from affnet_tf.errors import InputError
-from affnet_tf.files import atomic_folder, read_json, write_json
+from affnet_tf.files import atomic_folder, on_disk, read_json, write_json
 from affnet_tf.models.networks import build_network
-from affnet_tf.places import Address, Place, on_disk, place_at
+from affnet_tf.places import Address, Place, place_at
 
 __all__ = ["Checkpoint", "is_checkpoint", "load_checkpoint", "save_checkpoint", "versions"]
 

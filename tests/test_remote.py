@@ -194,12 +194,16 @@ def test_reports_are_made_where_the_run_is(runs):
 def test_seeds(stores):
     config = replace(CONFIG, train=replace(CONFIG.train, epochs=1))
     for resume, seeds in ((False, 1), (True, 2)):
-        repeat(stores[1], "ram://runs/seeds", config, "kfold", k=2, seeds=seeds, resume=resume)
+        options = {"k": 2, "seeds": seeds, "resume": resume, "tensorboard": True}
+        repeat(stores[1], "ram://runs/seeds", config, "kfold", **options)
         with pytest.raises(InputError, match="must be new, or resumed"):
             repeat(stores[1], "ram://runs/seeds", config, "kfold", k=2, seeds=seeds)
     runs = read_json("ram://runs/seeds/seeds.json")["runs"]
     assert list(runs) == ["seed-3", "seed-4"]
     for name, rows in runs.items():
+        folds = FILES.listdir(f"ram://runs/seeds/{name}/folds")
+        logs = FILES.glob(f"ram://runs/seeds/{name}/tensorboard/*/train/*.tfevents.*")
+        assert {log.split("/")[-3] for log in logs} == {fold[:-5] for fold in folds if fold.endswith(".json")}
         scored, _ = score_file(f"ram://runs/seeds/{name}/predictions.csv")
         assert rows["all"]["uf1"] == scored["uf1"]
     with pytest.raises(InputError, match="one of them: seed-3, seed-4"):

@@ -18,6 +18,7 @@ from affnet_tf.files import write_json
 from affnet_tf.inference.recording import predict_file
 from affnet_tf.inference.reverify import verify_bundle
 from affnet_tf.pipeline.prepare import prepare_dataset
+from affnet_tf.places import local
 from affnet_tf.presets import preset
 from affnet_tf.training.experiment import evaluate, train
 
@@ -47,6 +48,7 @@ def run_demo(
     Raises:
         InputError: ``out`` exists and is not a demo's.
     """
+    out = local(out, "--out")
     if out.exists() and any(out.iterdir()):
         if not (out / MARK).exists():
             raise InputError(

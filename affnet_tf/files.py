@@ -1,4 +1,7 @@
-"""Files that are whole or absent: written under a temporary name, then renamed."""
+"""Files that are whole or absent: written under a temporary name, then renamed.
+
+At a remote place a file is written on the local disk, and copied up under a temporary name once it is whole.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,12 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from affnet_tf.errors import InputError
+from affnet_tf.places import Address, Place, Remote, place_at
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -22,8 +26,11 @@ __all__ = [
     "atomic_write",
     "check_folder",
     "image_number",
+    "move",
     "numbered_images",
+    "on_disk",
     "read_json",
+    "remove_folder",
     "restore",
     "said_plainly",
     "write_json",
@@ -35,16 +42,22 @@ _NUMBERED = re.compile(rf"(\d+)\D*?(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))}
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | os.PathLike, mode: str = "wb", **options: Any) -> Iterator[IO]:
+def atomic_write(path: Address, mode: str = "wb", **options: Any) -> Iterator[IO]:
     """Open a temporary file beside ``path``; it takes the name ``path`` only if the block succeeds.
 
     Raises:
         InputError: the disk is full.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = place_at(path)
     if "b" not in mode:
         options.setdefault("encoding", "utf-8")
+    if isinstance(path, Remote):
+        with _scratch() as folder:
+            with open(folder / path.name, mode, **options) as file:
+                yield file
+            path.take(folder / path.name)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     try:
         os.chmod(temporary, 0o666 & ~_umask())
@@ -58,20 +71,28 @@ def atomic_write(path: str | os.PathLike, mode: str = "wb", **options: Any) -> I
 
 
 @contextlib.contextmanager
-def atomic_folder(path: str | os.PathLike, *, replace: bool = False) -> Iterator[Path]:
+def atomic_folder(path: Address, *, replace: bool = False) -> Iterator[Path]:
     """Yield a temporary folder beside ``path``; it takes the name ``path`` only if the block succeeds.
 
     A process that is killed at any moment leaves the old folder or the new one at ``path``. Where the system cannot
     exchange two names in one step, it may leave the old one beside it; ``restore`` then brings it back.
 
+    At a remote place each file is whole or absent, and the folder is not: the old one is removed, then the files of the new
+    one appear one after the other, in the order of their names. Whoever reads it must ask for all of them.
+
     Raises:
         InputError: ``path`` exists and ``replace`` is false, or is a file or below one; or the disk is full.
     """
-    path = Path(path)
+    path = place_at(path)
     check_folder(path)
     restore(path)
     if path.exists() and not replace:
         raise InputError(f"output folder must not exist yet. Received: {str(path)!r}")
+    if isinstance(path, Remote):
+        with _scratch() as folder:
+            yield folder
+            _copy_up(folder, path)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     try:
@@ -83,13 +104,13 @@ def atomic_folder(path: str | os.PathLike, *, replace: bool = False) -> Iterator
         raise said_plainly(error, path) from None
 
 
-def restore(path: str | os.PathLike) -> None:
+def restore(path: Address) -> None:
     """Bring back the folder that a killed ``atomic_folder`` had moved aside, if nothing took its place.
 
     Whoever reads a folder that ``atomic_folder`` may have replaced calls this first; it costs one look at ``path``.
     """
-    path = Path(path)
-    if path.exists() or not path.name or not path.parent.is_dir():
+    path = place_at(path)
+    if isinstance(path, Remote) or path.exists() or not path.name or not path.parent.is_dir():
         return
     prefix, suffix = f".{path.name}.", ".old"
     retired = [e for e in os.scandir(path.parent) if e.name.startswith(prefix) and e.name.endswith(suffix)]
@@ -101,7 +122,7 @@ def restore(path: str | os.PathLike) -> None:
             return
 
 
-def check_folder(path: str | os.PathLike, name: str = "output folder") -> None:
+def check_folder(path: Address, name: str = "output folder") -> None:
     """Raise if no folder can be at ``path``.
 
     Args:
@@ -111,34 +132,62 @@ def check_folder(path: str | os.PathLike, name: str = "output folder") -> None:
     Raises:
         InputError: a file is there, or in the way.
     """
-    path = Path(path)
-    for place in (path, *path.parents):
-        if place.is_dir():
+    path = place_at(path)
+    if isinstance(path, Remote):  # where a name may go on behind a file's
+        if path.is_file():
+            raise InputError(f"{name} must be a folder. Received: {str(path)!r}, which is a file")
+        return
+    for each in (path, *path.parents):
+        if each.is_dir():
             return
-        if os.path.lexists(place):
-            where = "which is a file" if place == path else f"where {str(place)!r} is a file"
+        if os.path.lexists(each):
+            where = "which is a file" if each == path else f"where {str(each)!r} is a file"
             raise InputError(f"{name} must be a folder. Received: {str(path)!r}, {where}")
 
 
-def write_json(path: str | os.PathLike, value: Any) -> None:
+def move(file: Path, target: Place) -> None:
+    """Give a finished local file its place; what had the name is replaced."""
+    if isinstance(target, Remote):
+        target.take(file)
+        file.unlink()
+    else:
+        os.replace(file, target)
+
+
+@contextlib.contextmanager
+def on_disk(file: Place) -> Iterator[Path]:
+    """A file for a library that opens local ones alone: itself, or a copy for as long as the block lasts."""
+    if isinstance(file, Remote):
+        with _scratch() as folder:
+            file.give(folder / file.name)
+            yield folder / file.name
+    else:
+        yield file
+
+
+def remove_folder(path: Place) -> None:
+    """Remove a folder with all that is in it, if it is there."""
+    if isinstance(path, Remote):
+        path.rmtree()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def write_json(path: Address, value: Any) -> None:
     """Write ``value`` as indented JSON, atomically."""
     with atomic_write(path, "w") as file:
         json.dump(value, file, indent=2, ensure_ascii=False)
         file.write("\n")
 
 
-def read_json(path: str | os.PathLike, opener: Callable[..., Any] = open) -> Any:
+def read_json(path: Address) -> Any:
     """Read a JSON file.
-
-    Args:
-        path: the file.
-        opener: what opens it; ``tf.io.gfile.GFile`` reads other file systems too.
 
     Raises:
         InputError: the file is missing or is not JSON.
     """
     try:
-        with opener(path, "rb") as file:
+        with place_at(path).open("rb") as file:
             return json.loads(file.read().decode("utf-8"))
     except FileNotFoundError:
         raise InputError(f"file must exist. Received: {str(path)!r}") from None
@@ -172,6 +221,26 @@ def numbered_images(folder: str | os.PathLike) -> dict[int, Path]:
             )
         found[number] = base / name
     return dict(sorted(found.items()))
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """A local folder for what is copied to a remote place."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            yield Path(folder)
+        except OSError as error:
+            raise said_plainly(error, Path(folder)) from None
+
+
+def _copy_up(folder: Path, target: Remote) -> None:
+    target.rmtree()
+    try:
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            (target / file.relative_to(folder).as_posix()).take(file)
+    except BaseException:
+        target.rmtree()
+        raise
 
 
 def _put(temporary: Path, path: Path) -> None:

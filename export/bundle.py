@@ -40,6 +40,7 @@ from affnet_tf.inference.runtime import (
     read_recipe,
 )
 from affnet_tf.models.checkpoint import Checkpoint, versions
+from affnet_tf.places import local
 
 __all__ = ["Bundle", "Exported", "check_replaceable", "export", "read_bundle"]
 
@@ -165,7 +166,7 @@ def read_bundle(path: str | os.PathLike) -> Bundle:
     Raises:
         InputError: it is not a bundle, or a file of it is missing or damaged.
     """
-    path = Path(path)
+    path = local(path, "a bundle")
     restore(path)
     folders = [path] if (path / MODEL_FILE).is_file() else sorted(file.parent for file in path.glob(f"*/{MODEL_FILE}"))
     if not folders:
@@ -263,7 +264,7 @@ def check_replaceable(out: str | os.PathLike, force: bool) -> None:
     Raises:
         InputError: something is there, and it is no folder, not a bundle, or ``force`` is false.
     """
-    out = Path(out)
+    out = local(out, "a bundle")
     check_folder(out, "--out")
     restore(out)
     if not out.exists():

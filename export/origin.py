@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import statistics
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from affnet_tf.errors import InputError
 from affnet_tf.files import read_json
 from affnet_tf.models.checkpoint import Checkpoint
 from affnet_tf.pipeline.store import Store, StoredClip
+from affnet_tf.places import Address, place_at
 
 __all__ = ["Origin", "Score", "read_score", "store_origin"]
 
@@ -90,13 +89,13 @@ def _crop(settings: dict[str, Any]) -> str:
     return words
 
 
-def read_score(run: str | os.PathLike, checkpoint: Checkpoint) -> tuple[Score, ...]:
+def read_score(run: Address, checkpoint: Checkpoint) -> tuple[Score, ...]:
     """The scores of a run of ``affnet evaluate`` with the network's own settings and data.
 
     Raises:
         InputError: it is no finished evaluation, or one of other settings or another store.
     """
-    run = Path(run)
+    run = place_at(run)
     if not (run / "metrics.json").is_file() or not (run / "config.json").is_file():
         raise InputError(f"--scores must be a finished run of affnet evaluate. Received: {str(run)!r}")
     document = read_json(run / "config.json")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from affnet_tf.files import read_json
 from affnet_tf.models.checkpoint import Checkpoint, is_checkpoint, load_checkpoint
 from affnet_tf.pipeline.input import motion_images, read_clips
 from affnet_tf.pipeline.store import Store, StoredClip, naming_damage, open_store
+from affnet_tf.places import Address, Place, place_at
 
 __all__ = ["divide", "export_run"]
 
@@ -31,13 +31,13 @@ Table = tuple[str, tuple[str, ...], list[tuple[object, ...]]]
 
 
 def export_run(
-    run: str | os.PathLike,
+    run: Address,
     out: str | os.PathLike,
     recipes: Sequence[str],
     *,
     every: bool = False,
-    store: str | os.PathLike | None = None,
-    scores: str | os.PathLike | None = None,
+    store: Address | None = None,
+    scores: Address | None = None,
     window: int = WINDOW_LENGTH,
     force: bool = False,
 ) -> tuple[dict[str, Any], Table]:
@@ -70,11 +70,12 @@ def export_run(
         raise InputError(f"an export must name a --recipe ({known}), or --all. Received: none")
     chosen = [recipe(name) for name in names]
     check_replaceable(out, force)
-    checkpoint = _trained(Path(run))
+    run = place_at(run)
+    checkpoint = _trained(run)
     if every:
         chosen = [each for each in chosen if each.serves(checkpoint.config.model.network)]
     scored = () if scores is None else read_score(scores, checkpoint)
-    found = _found(Path(run), store, checkpoint, chosen)
+    found = _found(run, store, checkpoint, chosen)
     bundle = export(
         checkpoint,
         out,
@@ -92,7 +93,7 @@ def export_run(
     return _document(bundle), (title, _COLUMNS, _rows(bundle))
 
 
-def _trained(run: Path) -> Checkpoint:
+def _trained(run: Place) -> Checkpoint:
     folder = run / "model" if is_checkpoint(run / "model") else run
     if not is_checkpoint(folder):
         raise InputError(
@@ -101,7 +102,7 @@ def _trained(run: Path) -> Checkpoint:
     return load_checkpoint(folder)
 
 
-def _found(run: Path, store: str | os.PathLike | None, checkpoint: Checkpoint, chosen: Sequence[Recipe]) -> _Found:
+def _found(run: Place, store: Address | None, checkpoint: Checkpoint, chosen: Sequence[Recipe]) -> _Found:
     """What the store holds for these recipes; nothing, if there is none and none of them needs one."""
     source = store or _recorded_store(run)
     if source is None:
@@ -117,14 +118,14 @@ def _found(run: Path, store: str | os.PathLike | None, checkpoint: Checkpoint, c
         return _clips(opened, checkpoint)
 
 
-def _recorded_store(run: Path) -> str | None:
+def _recorded_store(run: Place) -> str | None:
     """The store that the run's manifest names; of a bare checkpoint, None."""
     manifest = run / "manifest.json"
     return read_json(manifest)["store"] if manifest.is_file() else None
 
 
-def _opened(path: str | os.PathLike, checkpoint: Checkpoint, given: bool) -> Store:
-    if not given and not tf.io.gfile.exists(os.fspath(path)):
+def _opened(path: Address, checkpoint: Checkpoint, given: bool) -> Store:
+    if not given and not place_at(path).exists():
         raise InputError(f"the run's clip store must be there; --store says where it is now. Received: {path!r}")
     store = open_store(path)
     trained = checkpoint.details.get("store")

@@ -108,8 +108,8 @@ def inspect_(
 def prepare(
     console: Console,
     name: Annotated[str, typer.Argument(help="The dataset: affnet datasets lists them.")],
-    root: Annotated[Path, typer.Argument(help="The dataset's folder, as its owners ship it.")],
-    store: Annotated[Path, typer.Argument(help="Folder of the clip store.", file_okay=False)],
+    root: Annotated[Path, typer.Argument(help="The dataset's folder on a local disk, as its owners ship it.")],
+    store: Annotated[str, typer.Argument(help="Folder of the clip store, or an address such as gs://bucket/store.")],
     size: Annotated[int, typer.Option(help="Height and width of the crops, in pixels.")] = 128,
     detector: Annotated[
         str | None, typer.Option(help="mtcnn or none; by default none for a cropped release, mtcnn for a raw one.")
@@ -156,9 +156,12 @@ def prepare(
     for line in prepared.skipped:
         console.note(f"skipped: {line}")
     manifest = prepared.store.manifest
-    row = (str(store), manifest["stored"], manifest["frames"], len(prepared.skipped), prepared.store.hash)
+    row = (prepared.store.path, manifest["stored"], manifest["frames"], len(prepared.skipped), prepared.store.hash)
     console.result(
-        {**{key: manifest[key] for key in ("stored", "frames", "skipped", "hash", "parts")}, "path": str(store)},
+        {
+            **{key: manifest[key] for key in ("stored", "frames", "skipped", "hash", "parts")},
+            "path": prepared.store.path,
+        },
         ("", ("store", "clips", "frames", "skipped", "hash"), [row]),
     )
     for picture in prepared.pictures:

@@ -10,6 +10,7 @@ import typer
 from affnet_tf.command import command
 from affnet_tf.console import Console
 from affnet_tf.export.recipes import RECIPES
+from affnet_tf.places import place_at
 from affnet_tf.silence import silent
 
 
@@ -17,7 +18,7 @@ from affnet_tf.silence import silent
 def export(
     console: Console,
     run: Annotated[
-        Path, typer.Argument(metavar="RUN_OR_CHECKPOINT", help="A run of affnet train, or a checkpoint folder.")
+        str, typer.Argument(metavar="RUN_OR_CHECKPOINT", help="A run of affnet train, or a checkpoint folder.")
     ],
     out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
     recipe: Annotated[
@@ -25,9 +26,12 @@ def export(
         typer.Option(help=f"{', '.join(each.name for each in RECIPES)}. May be repeated."),
     ] = None,
     all_recipes: Annotated[bool, typer.Option("--all", help="Every recipe that serves the network.")] = False,
-    store: Annotated[Path | None, typer.Option(help="Clip store to calibrate with; by default the run's own.")] = None,
+    store: Annotated[
+        str | None, typer.Option(metavar="<path>", help="Clip store to calibrate with; by default the run's own.")
+    ] = None,
     scores: Annotated[
-        Path | None, typer.Option(help="A run of affnet evaluate with the same settings, for the model card.")
+        str | None,
+        typer.Option(metavar="<path>", help="A run of affnet evaluate with the same settings, for the model card."),
     ] = None,
     window: Annotated[
         int | None,
@@ -68,13 +72,17 @@ def verify(console: Console, bundle: Annotated[Path, typer.Argument(help="A bund
 def predict(
     console: Console,
     path: Annotated[Path, typer.Argument(help="A video, a folder of frames, or a motion image.")],
-    model: Annotated[Path, typer.Option(help="A checkpoint, a run of affnet train, a bundle or a .tflite file.")],
+    model: Annotated[
+        str, typer.Option(metavar="<path>", help="A checkpoint, a run of affnet train, a bundle or a .tflite file.")
+    ],
     start: Annotated[
         float | None, typer.Option(help="First frame: seconds of a video, a frame number of a folder.")
     ] = None,
     end: Annotated[float | None, typer.Option(help="Last frame, likewise.")] = None,
     detector: Annotated[str, typer.Option(help="mtcnn, or none for frames that are face crops already.")] = "mtcnn",
-    out: Annotated[Path | None, typer.Option(help="Folder for prediction.json and prediction.png.")] = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="<path>", help="Folder for prediction.json and prediction.png.")
+    ] = None,
 ) -> None:
     """The expression in a clip, with its probabilities.
 
@@ -88,4 +96,4 @@ def predict(
         console.note(note)
     console.result(document, table)
     if out:
-        console.line(f"picture: {out / 'prediction.png'}")
+        console.line(f"picture: {place_at(out) / 'prediction.png'}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,15 +9,17 @@ import typer
 from affnet_tf.command import command
 from affnet_tf.console import Console
 from affnet_tf.errors import InputError
+from affnet_tf.places import place_at
 from affnet_tf.silence import silent
 
-Out = Annotated[Path, typer.Option(help="Folder of the run.", file_okay=False)]
+Store = Annotated[str, typer.Argument(help="A clip store: a folder, or an address such as gs://bucket/store.")]
+Out = Annotated[str, typer.Option(metavar="<path>", help="Folder of the run, or an address such as gs://bucket/run.")]
 Preset = Annotated[str | None, typer.Option(help="Named settings; affnet describe NAME shows them.")]
 Network = Annotated[
     str | None, typer.Option("--model", help="Another network under the same recipe, such as learnet or ststnet.")
 ]
 Config = Annotated[
-    Path | None, typer.Option(help="A JSON file of settings, such as a run's config.json.", dir_okay=False)
+    str | None, typer.Option(metavar="<path>", help="A JSON file of settings, such as a run's config.json.")
 ]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Change a setting: train.epochs=30. May be repeated.")
@@ -52,7 +53,7 @@ def describe(
 @command("train")
 def train(
     console: Console,
-    store: Annotated[Path, typer.Argument(help="A clip store.")],
+    store: Store,
     out: Out,
     preset: Preset = None,
     model: Network = None,
@@ -62,6 +63,9 @@ def train(
     seed: Seed = None,
     device: Device = "auto",
     precision: Precision = None,
+    keep_seconds: Annotated[
+        float, typer.Option(help="Keep the state after an epoch if so many seconds went by; 0: after every one.")
+    ] = 0.0,
     resume: Resume = False,
 ) -> None:
     """Train one network on all labelled clips of a store.
@@ -72,15 +76,15 @@ def train(
     with silent():
         from affnet_tf.training.experiment import train as train_network
     with console.progress("train") as progress:
-        checkpoint = train_network(
-            store, out, chosen, device=device, resume=resume, progress=progress, note=console.note
-        )
+        options = {"device": device, "resume": resume, "keep_seconds": keep_seconds}
+        checkpoint = train_network(store, out, chosen, progress=progress, note=console.note, **options)
+    folder = str(place_at(out) / "model")
     console.result(
-        {"model": str(out / "model"), "labels": list(checkpoint.labels), **checkpoint.details},
+        {"model": folder, "labels": list(checkpoint.labels), **checkpoint.details},
         (
             "",
             ("model", "labels", "clips"),
-            [(str(out / "model"), ", ".join(checkpoint.labels), checkpoint.details["clips"])],
+            [(folder, ", ".join(checkpoint.labels), checkpoint.details["clips"])],
         ),
     )
 
@@ -88,7 +92,7 @@ def train(
 @command("evaluate")
 def evaluate(
     console: Console,
-    store: Annotated[Path, typer.Argument(help="A clip store.")],
+    store: Store,
     out: Out,
     protocol: Annotated[str, typer.Option(help="loso, kfold, cross_dataset, composite or holdout.")] = "loso",
     k: Annotated[int | None, typer.Option("--k", help="Number of folds of kfold; by default 5.")] = None,
@@ -128,12 +132,13 @@ def evaluate(
             run_protocol(store, out, chosen, protocol, progress=progress, **options)
         else:
             result = repeat(store, out, chosen, protocol, seeds=seeds, progress=progress, **options)
+    folder = place_at(out)
     if seeds == 1:
-        document, tables = write_report(out)
+        document, tables = write_report(folder)
         console.result(document, *tables)
-        console.line(f"report: {out / 'report.html'}")
+        console.line(f"report: {folder / 'report.html'}")
         return
-    reports = [out / f"seed-{number}" for number in result.runs]
+    reports = [folder / f"seed-{number}" for number in result.runs]
     for each in reports:
         write_report(each)
     console.result(result.to_json(), result.table())
@@ -142,7 +147,7 @@ def evaluate(
 
 
 @command("report")
-def report(console: Console, run: Annotated[Path, typer.Argument(help="A run folder with predictions.csv.")]) -> None:
+def report(console: Console, run: Annotated[str, typer.Argument(help="A run folder with predictions.csv.")]) -> None:
     """Write a run's report.html and report.json again, from its predictions.
 
     Example: affnet report runs/loso
@@ -150,14 +155,14 @@ def report(console: Console, run: Annotated[Path, typer.Argument(help="A run fol
     from affnet_tf.evaluation.report import write_report
 
     document, _ = write_report(run)
-    console.result(document, ("", ("report",), [(str(run / "report.html"),)]))
+    console.result(document, ("", ("report",), [(str(place_at(run) / "report.html"),)]))
 
 
 @command("compare")
 def compare(
     console: Console,
     runs: Annotated[
-        list[Path], typer.Argument(help="Runs of affnet evaluate on the same clips; the first is the basis.")
+        list[str], typer.Argument(help="Runs of affnet evaluate on the same clips; the first is the basis.")
     ],
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
 ) -> None:
@@ -180,7 +185,7 @@ def compare(
 def score(
     console: Console,
     predictions: Annotated[
-        Path, typer.Argument(metavar="PREDICTIONS_CSV_OR_MEGC_LOG", help="A predictions.csv, or a log of MEGC2019.")
+        str, typer.Argument(metavar="PREDICTIONS_CSV_OR_MEGC_LOG", help="A predictions.csv, or a log of MEGC2019.")
     ],
 ) -> None:
     """Score anyone's predictions: accuracy, UF1, UAR, weighted F1, confusion matrix.
@@ -196,7 +201,7 @@ def score(
 def _experiment(
     preset: str | None,
     model: str | None,
-    config: Path | None,
+    config: str | None,
     settings: list[str] | None,
     labels: str | None,
     seed: int | None,
@@ -208,9 +213,7 @@ def _experiment(
     from affnet_tf.presets import with_model
 
     if preset and config:
-        raise InputError(
-            f"settings must come from --preset or --config, not both. Received: {preset!r} and {str(config)!r}"
-        )
+        raise InputError(f"settings must come from --preset or --config, not both. Received: {preset!r} and {config!r}")
     if config:
         document = read_json(config)
         chosen = ExperimentConfig.from_json(

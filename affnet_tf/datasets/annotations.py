@@ -18,6 +18,7 @@ from affnet_tf.datasets.sheets import Row, find_files, find_table, read_sheets
 from affnet_tf.datasets.specs import DatasetSpec, spec
 from affnet_tf.errors import InputError, unknown
 from affnet_tf.files import numbered_images
+from affnet_tf.places import local
 
 __all__ = ["Annotations", "read_annotations", "read_dataset"]
 
@@ -61,7 +62,7 @@ def read_annotations(name: str, root: str | os.PathLike, release: str | None = N
             edition; no usable row at all.
     """
     entry = spec(name)
-    root = Path(root)
+    root = local(root, "a dataset's folder")
     if not root.is_dir():
         raise InputError(f"{entry.name} root must be a folder. Received: {str(root)!r}")
     if entry.name == "custom":

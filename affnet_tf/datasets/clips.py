@@ -14,6 +14,7 @@ from typing import IO
 from affnet_tf.datasets.labels import EMOTIONS
 from affnet_tf.errors import InputError
 from affnet_tf.files import IMAGE_SUFFIXES, atomic_write, numbered_images
+from affnet_tf.places import local
 
 __all__ = ["VIDEO_SUFFIXES", "Clip", "Problem", "read_clips_csv", "validate_clips", "write_clips_csv"]
 
@@ -112,6 +113,7 @@ def write_clips_csv(clips: Iterable[Clip], path: str | os.PathLike) -> None:
 
     The columns are those of a ``custom`` dataset's ``clips.csv`` plus ``aus`` (tokens joined by ``;``).
     """
+    path = local(path, "clips.csv")
     folder = Path(os.path.abspath(path)).parent
     with atomic_write(path, "w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
@@ -137,7 +139,7 @@ def read_clips_csv(path: str | os.PathLike | IO[str], folder: str | os.PathLike 
     if not isinstance(path, str | os.PathLike):
         return list(_parse_rows(csv.DictReader(path), "clips.csv", Path(folder or ".")))
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with open(local(path, "clips.csv"), encoding="utf-8-sig", newline="") as file:
             return list(_parse_rows(csv.DictReader(file), str(path), Path(folder or Path(path).parent)))
     except FileNotFoundError:
         raise InputError(f"file must exist. Received: {str(path)!r}") from None

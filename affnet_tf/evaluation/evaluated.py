@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from pathlib import Path
 from typing import Any
 
 from affnet_tf.errors import InputError
 from affnet_tf.evaluation.predictions import Prediction, Predictions, read_predictions
 from affnet_tf.files import check_folder, read_json
+from affnet_tf.places import Address, Place, place_at
 
 __all__ = ["SEEDS", "EvaluatedRun", "read_run"]
 
@@ -30,7 +29,7 @@ class EvaluatedRun:
             may have ``train_clips``, ``validation_predictions``, ``excluded`` and ``reason``.
     """
 
-    path: Path
+    path: Place
     predictions: Predictions
     document: dict[str, Any]
     manifest: dict[str, Any]
@@ -74,13 +73,13 @@ class EvaluatedRun:
         return Predictions(self.predictions.labels, tuple(rows)) if rows else None
 
 
-def read_run(path: str | os.PathLike) -> EvaluatedRun:
+def read_run(path: Address) -> EvaluatedRun:
     """Read the folder that ``affnet evaluate`` wrote.
 
     Raises:
         InputError: it is not an evaluated run, or a file of it is missing or damaged.
     """
-    path = Path(path)
+    path = place_at(path)
     check_folder(path, "a run")
     if (path / SEEDS).is_file():
         seeds = sorted(found.name for found in path.glob("seed-*"))
@@ -96,7 +95,7 @@ def read_run(path: str | os.PathLike) -> EvaluatedRun:
     return EvaluatedRun(path, predictions, _object(path / "config.json"), _object(path / "manifest.json"), folds)
 
 
-def _object(path: Path) -> dict[str, Any]:
+def _object(path: Place) -> dict[str, Any]:
     document = read_json(path)
     if not isinstance(document, dict):
         raise InputError(f"{str(path)!r} must hold an object. Received: {document!r}")

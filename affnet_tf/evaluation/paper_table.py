@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from affnet_tf.errors import InputError
@@ -14,6 +12,7 @@ from affnet_tf.evaluation.evaluated import EvaluatedRun, read_run
 from affnet_tf.evaluation.headline import ALL, Headline, Table, headline, span
 from affnet_tf.evaluation.predictions import Predictions
 from affnet_tf.evaluation.report import markdown_table
+from affnet_tf.places import Address, Place, place_at
 
 __all__ = ["compare_runs", "marks"]
 
@@ -36,7 +35,7 @@ class _Row:
     against_first: Comparison | None
 
 
-def compare_runs(paths: Sequence[str | os.PathLike]) -> tuple[dict[str, Any], list[Table], str]:
+def compare_runs(paths: Sequence[Address]) -> tuple[dict[str, Any], list[Table], str]:
     """Compare runs with the first of them, clip by clip.
 
     Args:
@@ -52,7 +51,7 @@ def compare_runs(paths: Sequence[str | os.PathLike]) -> tuple[dict[str, Any], li
     """
     if len(paths) < 2:
         raise InputError(f"a comparison must have at least 2 runs. Received: {len(paths)}")
-    resolved = [Path(path).resolve() for path in paths]
+    resolved = [place_at(path).resolve() for path in paths]
     for path in resolved:
         if resolved.count(path) > 1:
             raise InputError(f"runs that are compared must be different ones. Received: {str(path)!r} twice")
@@ -78,7 +77,7 @@ def marks(p: float) -> str:
     return next((stars for level, stars in _LEVELS if p < level), "")
 
 
-def _names(paths: Sequence[Path]) -> list[str]:
+def _names(paths: Sequence[Place]) -> list[str]:
     """The folders' names; with their parents' where two are alike."""
     short = [path.name for path in paths]
     if len(set(short)) == len(short):

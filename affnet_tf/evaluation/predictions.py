@@ -6,15 +6,14 @@ import csv
 import dataclasses
 import io
 import math
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 from affnet_tf.datasets.people import person
 from affnet_tf.errors import InputError
 from affnet_tf.evaluation.megc_log import LABELS, is_megc_log, read_megc_log
 from affnet_tf.files import atomic_write
+from affnet_tf.places import Address, Place, place_at
 
 __all__ = ["Prediction", "Predictions", "read_predictions", "write_predictions"]
 
@@ -118,7 +117,7 @@ class Predictions:
         return {key: Predictions(self.labels, tuple(group)) for key, group in rows.items()}
 
 
-def write_predictions(path: str | os.PathLike, predictions: Predictions) -> None:
+def write_predictions(path: Address, predictions: Predictions) -> None:
     """Write ``clip_id, dataset, subject, fold, y_true, y_pred, p_<label>…``; labels by name. Atomic."""
     labels = predictions.labels if predictions.has_probabilities or not predictions.rows else ()
     with atomic_write(path, "w", newline="") as file:
@@ -130,7 +129,7 @@ def write_predictions(path: str | os.PathLike, predictions: Predictions) -> None
             writer.writerow([row.clip_id, row.dataset, row.subject, row.fold, *names, *numbers])
 
 
-def read_predictions(path: str | os.PathLike, labels: Sequence[str] | None = None) -> Predictions:
+def read_predictions(path: Address, labels: Sequence[str] | None = None) -> Predictions:
     """Read what ``write_predictions`` wrote, or what somebody else wrote; the form is told by the content.
 
     A CSV file must have the columns clip_id, dataset, subject, y_true, y_pred; ``fold`` and ``p_<label>`` may be missing.
@@ -145,11 +144,11 @@ def read_predictions(path: str | os.PathLike, labels: Sequence[str] | None = Non
         InputError: the file or a column is missing, a label is unknown, a probability is not one, ``y_pred`` is not the
             most probable label, or a clip has no id or occurs twice.
     """
-    path = Path(path)
+    path = place_at(path)
     if not path.is_file():
         raise InputError(f"predictions file must exist. Received: {str(path)!r}")
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:  # spreadsheets begin a file with a byte-order mark
+        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin a file with a byte-order mark
             text = file.read()
         if is_megc_log(text):
             return _from_log(text, str(path))
@@ -198,7 +197,7 @@ def _from_log(text: str, where: str) -> Predictions:
     return Predictions(LABELS, tuple(rows))
 
 
-def _occurring(path: Path, lines: Sequence[dict[str, str]]) -> list[str]:
+def _occurring(path: Place, lines: Sequence[dict[str, str]]) -> list[str]:
     names = {name for row in lines for name in (row["y_true"], row["y_pred"]) if name}
     if len(names) < 2:
         rule = "two or more labels must occur in a file without p_<label>"
@@ -206,7 +205,7 @@ def _occurring(path: Path, lines: Sequence[dict[str, str]]) -> list[str]:
     return sorted(names, key=lambda name: (int(name), "") if name.isdecimal() else (math.inf, name))
 
 
-def _row(path: Path, number: int, row: dict[str, str], labels: Sequence[str], probable: bool) -> Prediction:
+def _row(path: Place, number: int, row: dict[str, str], labels: Sequence[str], probable: bool) -> Prediction:
     place = f"{str(path)!r} line {number}"
     if row["y_true"] not in labels:
         raise InputError(f"{place}: y_true must be one of {', '.join(labels)}. Received: {row['y_true']!r}")

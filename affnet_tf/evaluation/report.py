@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from affnet_tf.evaluation.headline import ALL, Headline, Table, headlines, span,
 from affnet_tf.evaluation.page import page
 from affnet_tf.evaluation.predictions import read_predictions
 from affnet_tf.files import atomic_write, write_json
+from affnet_tf.places import Address
 
 __all__ = ["RESULT_COLUMNS", "markdown_table", "result_rows", "score_file", "write_report"]
 
@@ -47,7 +47,7 @@ RESULT_COLUMNS = (
 """The columns of results.csv; docs/reproduce.md says what each is."""
 
 
-def score_file(path: str | os.PathLike) -> tuple[dict[str, Any], list[Table]]:
+def score_file(path: Address) -> tuple[dict[str, Any], list[Table]]:
     """Score anyone's predictions: a JSON-ready document, and tables (title, columns, rows).
 
     Raises:
@@ -57,7 +57,7 @@ def score_file(path: str | os.PathLike) -> tuple[dict[str, Any], list[Table]]:
     return _scores(rows), tables(rows)
 
 
-def write_report(run: str | os.PathLike) -> tuple[dict[str, Any], list[Table]]:
+def write_report(run: Address) -> tuple[dict[str, Any], list[Table]]:
     """Write report.html (one self-contained file), report.json, report.md and results.csv into a run folder.
 
     Returns:

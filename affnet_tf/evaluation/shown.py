@@ -7,12 +7,12 @@ import dataclasses
 import itertools
 import zipfile
 from collections.abc import Hashable, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from affnet_tf.evaluation.evaluated import EvaluatedRun
 from affnet_tf.evaluation.predictions import Prediction
+from affnet_tf.places import Place
 
 __all__ = ["Shown", "shown_clips"]
 
@@ -33,7 +33,7 @@ class Shown:
 def shown_clips(run: EvaluatedRun) -> tuple[list[Shown], list[Shown]]:
     """Right answers and wrong ones, the surest first, as many classes as there are; empty where no pictures were kept."""
     rows = {(row.fold, *row.key): row for row in run.predictions.rows}
-    kept: list[tuple[Prediction, Path, int]] = []
+    kept: list[tuple[Prediction, Place, int]] = []
     for fold in run.folds:
         path = run.path / "folds" / f"{fold}.npz"
         for place, key in enumerate(_keys(path)):
@@ -47,10 +47,10 @@ def shown_clips(run: EvaluatedRun) -> tuple[list[Shown], list[Shown]]:
     return tuple([Shown(row, _pictures(path, place)) for row, path, place in part[:MOST]] for part in (right, wrong))
 
 
-def _keys(path: Path) -> list[tuple[str, str]]:
+def _keys(path: Place) -> list[tuple[str, str]]:
     """The clips of a gallery file; none where it is missing or damaged, since a report can do without."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return [(str(d), str(c)) for d, c in zip(file["dataset"], file["clip_id"], strict=True)]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return []
@@ -64,8 +64,8 @@ def _in_turn(items: Sequence, groups: Sequence[Hashable]) -> list:
     return [each for turn in itertools.zip_longest(*by_group.values()) for each in turn if each is not None]
 
 
-def _pictures(path: Path, place: int) -> dict[str, str]:
-    with np.load(path, allow_pickle=False) as file:
+def _pictures(path: Place, place: int) -> dict[str, str]:
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         image = file["images"][place]
         pictures = {"motion image": _address(image)}
         for tap in file["taps"]:

@@ -17,6 +17,7 @@ import numpy as np
 from affnet_tf.errors import InputError
 from affnet_tf.files import IMAGE_SUFFIXES, numbered_images
 from affnet_tf.imaging.images import quiet, read_image, read_sized
+from affnet_tf.places import local
 
 __all__ = [
     "VIDEO_SUFFIXES",
@@ -289,7 +290,7 @@ def _same_size(named: Iterator[tuple[str, np.ndarray, tuple[int, int]]]) -> Iter
 def _is_file(path: Source) -> bool:
     if not isinstance(path, str | os.PathLike):
         return False
-    if not Path(path).exists():
+    if not local(path, "frame folder or video").exists():
         raise InputError(f"frame folder or video must exist. Received: {str(path)!r}")
     if Path(path).is_dir():
         return False
@@ -300,7 +301,7 @@ def _is_file(path: Source) -> bool:
 
 @contextlib.contextmanager
 def _opened(path: Source) -> Iterator[cv2.VideoCapture]:
-    if not Path(path).is_file():
+    if not local(path, "video").is_file():
         raise InputError(f"video must be a file that exists. Received: {str(path)!r}")
     if Path(path).suffix.lower() not in VIDEO_SUFFIXES:  # FFmpeg would play a .txt as a film of a terminal
         raise InputError(f"video must be named as one ({', '.join(VIDEO_SUFFIXES)}). Received: {str(path)!r}")

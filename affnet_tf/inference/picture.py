@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 
 from affnet_tf.errors import InputError
 from affnet_tf.files import atomic_write
 from affnet_tf.inference.prediction import PathPrediction
+from affnet_tf.places import Address
 
 __all__ = ["draw_prediction"]
 
 _ACCENT, _MUTED, _INK = "#2a6f97", "#b8c4cc", "#22303a"
 
 
-def draw_prediction(result: PathPrediction, path: str | os.PathLike) -> None:
+def draw_prediction(result: PathPrediction, path: Address) -> None:
     """Write a PNG: a few frames of the crop, the motion image, and a bar for each class.
 
     Raises:

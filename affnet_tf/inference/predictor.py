@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +14,7 @@ from affnet_tf.errors import InputError
 from affnet_tf.files import restore
 from affnet_tf.inference.prediction import Prediction
 from affnet_tf.inference.runtime import TFLiteModel, is_bundle
+from affnet_tf.places import Address, Place, local, place_at
 
 __all__ = ["Predictor", "load_predictor"]
 
@@ -99,21 +99,23 @@ class Predictor:
         return Prediction(self.labels, self.classify(image), image)
 
 
-def load_predictor(path: str | os.PathLike) -> Predictor:
+def load_predictor(path: Address) -> Predictor:
     """A predictor from whatever holds a network.
 
     Args:
-        path: a checkpoint folder, a run folder (its ``model`` is taken), a bundle, a recipe's folder, or a .tflite file.
+        path: a checkpoint folder or a run folder (its ``model`` is taken), at an address too; or, on a local disk, a bundle, a
+            recipe's folder, or a .tflite file.
 
     Raises:
         InputError: it is none of these, or it is damaged.
     """
-    path = Path(path)
+    path = place_at(path)
     restore(path)
     for folder in (path, path / "model"):
         # By name, since to ask the checkpoint's own module would load Keras, which an exported file does without.
         if (folder / "model.weights.h5").is_file():
             return _from_checkpoint(folder)
+    path = local(path, "a model that is no checkpoint")
     if not path.is_file() and not is_bundle(path):
         raise InputError(
             f"a model must be a checkpoint, a run with a trained model, a bundle or a .tflite file. Received: {str(path)!r}"
@@ -121,7 +123,7 @@ def load_predictor(path: str | os.PathLike) -> Predictor:
     return _from_tflite(path)
 
 
-def _from_checkpoint(folder: Path) -> Predictor:
+def _from_checkpoint(folder: Place) -> Predictor:
     import keras
 
     from affnet_tf.imaging.motion import clip_motion_image

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ from affnet_tf.errors import InputError
 from affnet_tf.files import IMAGE_SUFFIXES, check_folder, write_json
 from affnet_tf.inference.prediction import PathPrediction
 from affnet_tf.inference.predictor import Predictor, load_predictor
+from affnet_tf.places import Address, local, place_at
 
 __all__ = ["predict_file", "predict_path"]
 
@@ -22,7 +21,7 @@ PREDICTION_FILE, PICTURE_FILE = "prediction.json", "prediction.png"
 
 
 def predict_path(
-    path: str | os.PathLike,
+    path: Address,
     predictor: Predictor,
     start: float | None = None,
     end: float | None = None,
@@ -46,7 +45,7 @@ def predict_path(
     from affnet_tf.imaging.frames import frame_numbers, frame_range, is_video, read_image, video_info
     from affnet_tf.pipeline.crops import crop_source
 
-    path = Path(path)
+    path = local(path, "a recording")
     if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
         if start is not None or end is not None:
             raise InputError(f"start and end must go with a video or a folder of frames. Received: image {str(path)!r}")
@@ -81,12 +80,12 @@ def predict_path(
 
 
 def predict_file(
-    path: str | os.PathLike,
-    model: str | os.PathLike,
+    path: Address,
+    model: Address,
     start: float | None = None,
     end: float | None = None,
     detector: str = "mtcnn",
-    out: str | os.PathLike | None = None,
+    out: Address | None = None,
 ) -> tuple[dict[str, Any], tuple[str, tuple[str, ...], list[tuple[object, ...]]]]:
     """``predict_path`` by the paths alone; ``out`` takes prediction.json and prediction.png.
 
@@ -114,8 +113,8 @@ def predict_file(
     if out is not None:
         from affnet_tf.inference.picture import draw_prediction
 
-        draw_prediction(result, Path(out) / PICTURE_FILE)
-        write_json(Path(out) / PREDICTION_FILE, document)
+        draw_prediction(result, place_at(out) / PICTURE_FILE)
+        write_json(place_at(out) / PREDICTION_FILE, document)
     rows = sorted(document["probabilities"].items(), key=lambda row: -row[1])
     span = f", frames {result.start} to {result.end}" if result.frames else ""
     return document, (f"{result.path.name}{span}", ("label", "probability"), rows)

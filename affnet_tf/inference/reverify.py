@@ -25,6 +25,7 @@ from affnet_tf.inference.runtime import (
     TFLiteModel,
     read_recipe,
 )
+from affnet_tf.places import local
 
 __all__ = ["Vectors", "Worst", "compare", "file_sums", "in_window", "stream", "verify_bundle"]
 
@@ -140,7 +141,7 @@ def verify_bundle(path: str | os.PathLike) -> tuple[dict[str, Any], Table]:
     Raises:
         InputError: it is no bundle, or the first file, or signature of a recipe, that disagrees, and by how much.
     """
-    path = Path(path)
+    path = local(path, "a bundle")
     restore(path)
     found, rows = {}, []
     for folder in _folders(path):

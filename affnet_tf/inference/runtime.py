@@ -12,6 +12,7 @@ import numpy as np
 
 from affnet_tf.errors import InputError, unknown
 from affnet_tf.files import read_json, restore
+from affnet_tf.places import local
 
 __all__ = [
     "CARD_FILE",
@@ -274,7 +275,7 @@ def find_model(path: str | os.PathLike) -> Path:
     Raises:
         InputError: there is none.
     """
-    path = Path(path)
+    path = local(path, "an exported network")
     restore(path)
     if path.is_file():
         return path

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import fnmatch
 import itertools
-import os
 import re
 from collections.abc import Iterator, Mapping
 from importlib import metadata
@@ -18,8 +17,9 @@ import numpy as np
 
 from affnet_tf.config import ExperimentConfig
 from affnet_tf.errors import InputError
-from affnet_tf.files import atomic_folder, read_json, write_json
+from affnet_tf.files import atomic_folder, on_disk, read_json, write_json
 from affnet_tf.models.networks import build_network
+from affnet_tf.places import Address, Place, place_at
 
 __all__ = ["Checkpoint", "is_checkpoint", "load_checkpoint", "save_checkpoint", "versions"]
 
@@ -65,8 +65,8 @@ class Checkpoint:
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def save_checkpoint(folder: str | os.PathLike, checkpoint: Checkpoint, *, replace: bool = False) -> Path:
-    """Write a checkpoint folder, whole or not at all.
+def save_checkpoint(folder: Address, checkpoint: Checkpoint, *, replace: bool = False) -> Place:
+    """Write a checkpoint folder, whole or not at all; at a remote place it is a checkpoint once both files are there.
 
     Raises:
         InputError: the folder exists and ``replace`` is false, or the disk is full.
@@ -85,21 +85,21 @@ def save_checkpoint(folder: str | os.PathLike, checkpoint: Checkpoint, *, replac
         )
         _make_room(temporary / WEIGHTS, checkpoint.model)
         checkpoint.model.save_weights(temporary / WEIGHTS)
-    return Path(folder)
+    return place_at(folder)
 
 
-def is_checkpoint(folder: str | os.PathLike) -> bool:
+def is_checkpoint(folder: Address) -> bool:
     """Whether the folder holds a checkpoint."""
-    return (Path(folder) / CONFIG).is_file() and (Path(folder) / WEIGHTS).is_file()
+    return all((place_at(folder) / name).is_file() for name in (CONFIG, WEIGHTS))
 
 
-def load_checkpoint(folder: str | os.PathLike) -> Checkpoint:
+def load_checkpoint(folder: Address) -> Checkpoint:
     """Read a checkpoint folder into a float32 network, whatever the precision it was trained under. Nothing is unpickled.
 
     Raises:
         InputError: a file is missing or damaged, or the weights do not fit the config; the layer and the field are named.
     """
-    folder = Path(folder)
+    folder = place_at(folder)
     if not is_checkpoint(folder):
         raise InputError(f"a checkpoint must be a folder with {CONFIG} and {WEIGHTS}. Received: {str(folder)!r}")
     document = _document(folder)
@@ -110,7 +110,8 @@ def load_checkpoint(folder: str | os.PathLike) -> Checkpoint:
     fields = _FIELDS if config.model.network == "affectivenet" else _BASELINE_FIELDS
     _compare(document["shapes"], _shapes(model), folder, fields)
     try:
-        model.load_weights(folder / WEIGHTS)
+        with on_disk(folder / WEIGHTS) as file:
+            model.load_weights(file)
     except (ValueError, OSError, KeyError) as error:
         raise InputError(
             f"{WEIGHTS} of {str(folder)!r} must hold the network of its {CONFIG}. {_reason(error, model, fields)}"
@@ -135,7 +136,7 @@ def _make_room(path: Path, model: keras.Model) -> None:
     path.unlink()
 
 
-def _document(folder: Path) -> dict[str, Any]:
+def _document(folder: Place) -> dict[str, Any]:
     document = read_json(folder / CONFIG)
     place = f"{CONFIG} of checkpoint {str(folder)!r}"
     if not isinstance(document, dict):
@@ -160,7 +161,7 @@ def _shapes(model: keras.Model) -> dict[str, list[list[int]]]:
     }
 
 
-def _compare(stored: Mapping[str, Any], built: Mapping[str, Any], folder: Path, fields: Mapping[str, str]) -> None:
+def _compare(stored: Mapping[str, Any], built: Mapping[str, Any], folder: Place, fields: Mapping[str, str]) -> None:
     for theirs, ours in itertools.zip_longest(stored, built):
         name = theirs if ours is None or (theirs is not None and theirs not in built) else ours
         if stored.get(name) != built.get(name):

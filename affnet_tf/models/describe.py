@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from pathlib import Path
 from typing import Any
 
 from affnet_tf.config import ExperimentConfig, ModelConfig, check, model_fields, replace
@@ -13,6 +12,7 @@ from affnet_tf.files import read_json
 from affnet_tf.models.catalogue import network_nodes
 from affnet_tf.models.choices import CHOICES
 from affnet_tf.models.nodes import CHANNELS, Node, walk
+from affnet_tf.places import place_at
 from affnet_tf.presets import PRESETS, preset
 
 __all__ = ["Description", "LayerRow", "describe", "describe_network"]
@@ -118,13 +118,13 @@ def describe_network(
 def _read(what: str) -> tuple[ExperimentConfig, int | None]:
     if what in PRESETS:
         return PRESETS[what].config, None
-    for folder in (Path(what) / "model", Path(what)):
+    for folder in (place_at(what) / "model", place_at(what)):
         if (folder / "config.json").is_file():
             document = read_json(folder / "config.json")
             labels = document.get("labels", [])
             names = labels["labels"] if isinstance(labels, dict) else labels
             return ExperimentConfig.from_json(document["config"]), len(names) or None
-    if Path(what).exists():
+    if place_at(what).exists():
         raise InputError(f"a network must be a preset, or a checkpoint or run with config.json. Received: {what!r}")
     return preset(what), None
 

@@ -24,7 +24,8 @@ def locked(folder: Path) -> Iterator[None]:
 
     The lock lies on the folder itself, so that no file of it stays, and the system ends it with the process, however that
     dies. It is done without where the system has no such locks (Windows), or the file system has none for folders (some
-    network disks): there, two runs at once are not noticed.
+    network disks): there, two runs at once are not noticed. A remote place is not held, only the local folder that its store
+    is made in.
 
     Raises:
         InputError: another process holds it, or a file is in the way.

@@ -1,7 +1,8 @@
 """A part of a clip store on disk: its plan, its shards, what is finished and what is not, and the store's manifest.
 
-What a run makes lies in a hidden folder of the store until all of it is there, and is then moved into place. A run that was
-killed finds it there; a run that fails takes away what it made.
+What a run makes lies in a hidden folder until all of it is there, and is then moved into place. A run that was killed finds it
+there; a run that fails takes away what it made. The hidden folder is the store's, or, of a store at a remote place, one on the
+local disk: then what is finished is copied up.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from typing import Any
 
 from affnet_tf.datasets.clips import Clip
 from affnet_tf.errors import InputError
-from affnet_tf.files import atomic_write, read_json, write_json
+from affnet_tf.files import atomic_write, check_folder, move, read_json, write_json
 from affnet_tf.pipeline.crops import REVISION, CropConfig
 from affnet_tf.pipeline.store import CLIPS, FORMAT, MANIFEST, UNFINISHED, write_rows
+from affnet_tf.places import Place
 
-__all__ = ["Part", "make_plan", "write_manifest"]
+__all__ = ["Part", "make_plan", "work_folder", "write_manifest"]
 
 PLAN, STAGED_PLAN = ".plan.json", "plan.json"
 # Of the plan; what else differs between two runs, such as where the dataset lies, doesn't change what is stored.
@@ -63,14 +65,14 @@ class Part:
         plan: what ``make_plan`` gave.
     """
 
-    folder: Path
+    folder: Place
     name: str
     plan: dict[str, Any]
 
     @property
     def stage(self) -> Path:
         """Where the part lies until it is finished."""
-        return self.folder / f".{self.name}{UNFINISHED}"
+        return work_folder(self.folder) / f".{self.name}{UNFINISHED}"
 
     @property
     def shards(self) -> list[str]:
@@ -84,12 +86,11 @@ class Part:
             InputError: the folder is something else, or holds other settings, other clips under this name, frames of another
                 size or from another revision of cropping, or one of the clips in another part.
         """
-        if not self.folder.exists() or (self.folder.is_dir() and not any(self.folder.iterdir())):
-            return
-        finished = _plans(self.folder)
-        staged = {path.name[1 : -len(UNFINISHED)]: path / STAGED_PLAN for path in self.folder.glob(f".*{UNFINISHED}")}
+        check_folder(self.folder, "store folder")
+        finished, work = _plans(self.folder), work_folder(self.folder)
+        staged = {path.name[1 : -len(UNFINISHED)]: path / STAGED_PLAN for path in work.glob(f".*{UNFINISHED}")}
         plans = {**{name: path for name, path in staged.items() if path.exists()}, **finished}
-        if not finished and not staged:
+        if not finished and not staged and self.folder.exists() and any(self.folder.iterdir()):
             raise InputError(
                 f"store folder must be new, empty or a store. Received: {str(self.folder)!r}, which holds something else"
             )
@@ -158,9 +159,9 @@ class Part:
             if not shown:
                 (self.folder / f"{shard}.png").unlink(missing_ok=True)
             for suffix in (".png", ".tfrecord", ".json"):
-                with contextlib.suppress(FileNotFoundError):
-                    os.replace(self.stage / f"{shard}{suffix}", self.folder / f"{shard}{suffix}")
-        os.replace(self.stage / STAGED_PLAN, plan)
+                if (self.stage / f"{shard}{suffix}").exists():
+                    move(self.stage / f"{shard}{suffix}", self.folder / f"{shard}{suffix}")
+        move(self.stage / STAGED_PLAN, plan)
         shutil.rmtree(self.stage)
 
     def _check_same(self, found: dict[str, Any]) -> None:
@@ -173,16 +174,26 @@ class Part:
                 f"Received: {'; '.join(differ)}"
             )
 
-    def pictures(self) -> list[Path]:
+    def pictures(self) -> list[Place]:
         """The pages of the part's contact sheet, one for each shard that has a clip."""
         return [path for path in (self.folder / f"{shard}.png" for shard in self.shards) if path.exists()]
 
 
-def write_manifest(folder: Path) -> None:
+def work_folder(store: Place) -> Path:
+    """Where what is not finished of a store lies: in the store, or, of a remote one, in the user's folder of caches.
+
+    A run that was killed goes on from there, on the same machine.
+    """
+    if isinstance(store, Path):
+        return store
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return caches / "affnet_tf" / f"{store.name}-{hashlib.sha256(str(store).encode()).hexdigest()[:16]}"
+
+
+def write_manifest(folder: Place) -> None:
     """Write clips.csv and the manifest over all parts, in the order of their names, unless they say the same already."""
-    for name in (CLIPS, MANIFEST):
-        for path in folder.glob(f".{name}.*.part"):  # of a run that was killed while it wrote them
-            path.unlink()
+    for path in folder.glob(".*.part"):  # of a run that was killed while it wrote or copied them
+        path.unlink()
     parts, shards, rows = {}, {}, []
     for part, path in _plans(folder).items():
         plan = read_json(path)
@@ -231,7 +242,7 @@ def _distinct(versions: Iterable[dict[str, str]]) -> list[dict[str, str]]:
     return found
 
 
-def _plans(folder: Path) -> dict[str, Path]:
+def _plans(folder: Place) -> dict[str, Place]:
     """The plan of each part that is in place."""
     return {path.name.removesuffix(PLAN): path for path in sorted(folder.glob(f"*{PLAN}"))}
 
@@ -241,7 +252,7 @@ def _shard_names(part: str, plan: dict[str, Any]) -> list[str]:
     return [f"{part}-{i:05d}-of-{count:05d}" for i in range(count)]
 
 
-def _check_apart(folder: Path, part: str, keys: Collection[tuple[str, str]]) -> None:
+def _check_apart(folder: Place, part: str, keys: Collection[tuple[str, str]]) -> None:
     for name in _shard_names(part, read_json(folder / f"{part}{PLAN}")):
         path = folder / f"{name}.json"
         rows = read_json(path)["clips"] if path.exists() else []

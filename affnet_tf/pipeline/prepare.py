@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from affnet_tf.cores import cores
@@ -18,11 +16,12 @@ from affnet_tf.errors import InputError
 from affnet_tf.pipeline.crops import CropConfig
 from affnet_tf.pipeline.detection import locate_faces
 from affnet_tf.pipeline.lock import locked
-from affnet_tf.pipeline.parts import Part, make_plan, write_manifest
+from affnet_tf.pipeline.parts import Part, make_plan, work_folder, write_manifest
 from affnet_tf.pipeline.shards import ClipTask, ShardTask, UnusableError, write_shard, write_shards
 from affnet_tf.pipeline.sources import fingerprints
-from affnet_tf.pipeline.store import MANIFEST, Store, local, open_store
+from affnet_tf.pipeline.store import MANIFEST, Store, open_store
 from affnet_tf.pipeline.workers import Workers
+from affnet_tf.places import Address, Place, local, place_at
 
 __all__ = ["Prepared", "prepare", "prepare_dataset"]
 
@@ -47,13 +46,13 @@ class Prepared:
     store: Store
     skipped: tuple[str, ...]
     notes: tuple[str, ...] = ()
-    pictures: tuple[Path, ...] = ()
+    pictures: tuple[Place, ...] = ()
 
 
 def prepare_dataset(
     name: str,
-    root: str | os.PathLike,
-    store: str | os.PathLike,
+    root: Address,
+    store: Address,
     *,
     size: int = 128,
     detector: str | None = None,
@@ -70,8 +69,8 @@ def prepare_dataset(
 
     Args:
         name: a dataset of ``affnet datasets``.
-        root: its folder, as its owners ship it.
-        store: the store's folder.
+        root: its folder, as its owners ship it, on a local disk: OpenCV reads no address.
+        store: the store's folder, there or at an address such as ``gs://bucket/store``.
         size: height and width of the crops, in pixels.
         detector: ``mtcnn`` or ``none``; by default ``none`` for a cropped release and ``mtcnn`` for any other.
         release: ``cropped`` or ``raw``; by default the cropped one if it is there.
@@ -86,8 +85,9 @@ def prepare_dataset(
             ``strict`` the first clip that cannot be used.
     """
     name = spec(name).name
+    root, store = local(root, "a dataset's folder"), place_at(store)
     if spread:
-        root, store = Path(root).absolute(), local(store).absolute()
+        root, store = root.absolute(), local(store, "a store that a cluster writes").absolute()
     annotations = read_annotations(name, root, release)
     detector = detector or ("none" if annotations.release == "cropped" else "mtcnn")
     settings = CropConfig(size=size, detector=detector, magnify=magnify)
@@ -96,7 +96,7 @@ def prepare_dataset(
             not spread
             and detector == "none"
             and len(annotations.clips) > CLIPS_PER_SHARD
-            and not (local(store) / MANIFEST).exists()
+            and not (store / MANIFEST).exists()
         ):
             processes.start()  # beside TensorFlow, which finds the faces, they would take memory and wait
         broken, errors = _check(annotations, strict)
@@ -113,7 +113,7 @@ def prepare_dataset(
             settings,
             name=name,
             release=annotations.release,
-            synthetic=(Path(root) / SYNTHETIC_MARKER).exists(),
+            synthetic=(root / SYNTHETIC_MARKER).exists(),
             left_out=[str(problem) for problem in annotations.problems if problem.severity == "error"],
             broken=broken,
             workers=processes,
@@ -125,7 +125,7 @@ def prepare_dataset(
 
 def prepare(
     clips: Sequence[Clip],
-    path: str | os.PathLike,
+    path: Address,
     settings: CropConfig,
     *,
     name: str | None = None,
@@ -144,6 +144,9 @@ def prepare(
     A run that was interrupted goes on where it stopped when it is called again with the same clips and settings; the
     result is byte for byte that of a run in one go. A finished shard is made again if a file of its clips changed on disk
     since. A clip that cannot be read is skipped and reported.
+
+    A store at a remote place is cropped on the local disk, in ``parts.work_folder``, and copied up when all of the part is
+    there, the manifest last. One ``prepare`` at a time writes to it from one machine; others are not noticed.
 
     Args:
         clips: what to store, in this order.
@@ -165,7 +168,7 @@ def prepare(
             worker was killed; another process writes to the store; with ``strict``, a clip that cannot be used; without it,
             if no clip at all can be used.
     """
-    folder = local(path)
+    folder = local(path, "a store that a cluster writes") if spread else place_at(path)
     _check_clips(clips)
     plan = make_plan(clips, settings, release, clips_per_shard, synthetic, left_out)
     part = Part(folder, name or clips[0].dataset, plan)
@@ -175,7 +178,7 @@ def prepare(
     tasks = [
         ShardTask(part.stage, shard, batch, settings, strict) for shard, batch in zip(part.shards, batches, strict=True)
     ]
-    with locked(folder):
+    with locked(work_folder(folder)):
         part.check(clips)
         found = {task.name: part.document(task.name) for task in tasks}
         pending = [task for task in tasks if (found[task.name] or {}).get("sources") != task.sources]
@@ -193,7 +196,7 @@ def prepare(
                 raise UnusableError(f"no clip of {part.name} could be used; the first of {len(skipped)}: {skipped[0]}")
             part.commit()
         write_manifest(folder)
-        store = open_store(path)
+        store = open_store(folder)
     notes = [_note(task, found[task.name]) for task in pending if found[task.name]]
     return Prepared(store, tuple(skipped), tuple(notes), tuple(part.pictures()))
 

@@ -1,6 +1,6 @@
 """The clip store: cropped frames of clips, lossless, in TFRecord shards, and the manifest that says what made them.
 
-TensorFlow is imported by what needs it, reading in a graph and remote file systems; a local store is opened without.
+TensorFlow is imported by what reads in a graph alone; a local store is opened without.
 """
 
 from __future__ import annotations
@@ -8,14 +8,10 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
-import glob
 import hashlib
-import io
-import os
 import stat
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +20,7 @@ from affnet_tf.datasets.people import person
 from affnet_tf.errors import InputError
 from affnet_tf.files import read_json
 from affnet_tf.pipeline.records import Chunk, encode_example
+from affnet_tf.places import Address, Place, place_at
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -38,7 +35,6 @@ __all__ = [
     "check_shards",
     "clip_row",
     "encode_clip",
-    "local",
     "naming_damage",
     "open_store",
     "parse_clip",
@@ -109,31 +105,31 @@ class Store:
         return any(part.get("synthetic") for part in self.manifest["parts"].values())
 
 
-def open_store(path: str | os.PathLike) -> Store:
+def open_store(path: Address) -> Store:
     """Open a finished store, on a local disk or anywhere that ``tf.io.gfile`` reads, such as ``gs://``.
 
     Raises:
         InputError: there is none, it may not be read, it is unfinished, or a shard is missing or of another size than the
             manifest says.
     """
-    path = os.fspath(path)
-    if _size(f"{path}/{MANIFEST}") is None:
-        if _unfinished(path):
+    folder = place_at(path)
+    path = str(folder)
+    if _size(folder / MANIFEST) is None:
+        if any(folder.glob("*.plan.json")) or any(folder.glob(f".*{UNFINISHED}")):
             raise InputError(f"store {path!r} must be finished: run its affnet prepare again. Received: no {MANIFEST}")
         raise InputError(f"a store must be a folder that affnet prepare wrote. Received: {path!r} without {MANIFEST}")
-    manifest = read_json(f"{path}/{MANIFEST}", opener=_open)
+    manifest = read_json(folder / MANIFEST)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         found = manifest.get("format") if isinstance(manifest, dict) else manifest
         raise InputError(f"{path}/{MANIFEST} must be a store's, of format {FORMAT}. Received: {found!r}")
     for name, entry in manifest["shards"].items():
-        size = _size(f"{path}/{name}")
+        size = _size(folder / name)
         if size != entry["bytes"]:
             raise InputError(f"shard '{path}/{name}' must have {entry['bytes']} bytes. Received: {size}")
-    if _size(f"{path}/{CLIPS}") is None:
+    if _size(folder / CLIPS) is None:
         raise InputError(f"store {path!r} must have {CLIPS}. Received: none")
-    with _open(f"{path}/{CLIPS}", "rb") as file:
-        text = file.read().decode("utf-8")
-    clips = tuple(_read_row(row) for row in csv.DictReader(io.StringIO(text, newline="")))
+    with (folder / CLIPS).open(newline="", encoding="utf-8") as file:
+        clips = tuple(_read_row(row) for row in csv.DictReader(file))
     return Store(path, clips, tuple(f"{path}/{name}" for name in manifest["shards"]), manifest["size"], manifest)
 
 
@@ -149,7 +145,7 @@ def check_shards(store: Store, shards: Sequence[str] | None = None) -> None:
     """
     for shard in shards or store.shards:
         digest = hashlib.sha256()
-        with _open(shard, "rb") as file:
+        with place_at(shard).open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
         expected = store.manifest["shards"][shard.removeprefix(f"{store.path}/")]["sha256"]
@@ -226,17 +222,6 @@ def write_rows(rows: Sequence[dict[str, Any]], file: Any) -> None:
     writer.writerows(rows)
 
 
-def local(path: str | os.PathLike) -> Path:
-    """A path that can be written to.
-
-    Raises:
-        InputError: it is on a remote file system.
-    """
-    if "://" in os.fspath(path):
-        raise InputError(f"a store must be written to a local folder, and may be copied from there. Received: {path!r}")
-    return Path(path)
-
-
 def _read_row(row: dict[str, str]) -> StoredClip:
     return StoredClip(
         dataset=row["dataset"],
@@ -253,39 +238,18 @@ def _read_row(row: dict[str, str]) -> StoredClip:
     )
 
 
-def _size(path: str) -> int | None:
+def _size(file: Place) -> int | None:
     """Bytes of a file; None if there is none.
 
     Raises:
         InputError: its folder may not be looked into: what is in it is not missing.
     """
-    if "://" not in path:
-        try:
-            found = os.stat(path)
-        except PermissionError as error:
-            folder = os.path.dirname(path)
-            raise InputError(
-                f"store {folder!r} must be readable by who runs this. Received: {error.strerror}"
-            ) from None
-        except OSError:
-            return None
-        return found.st_size if stat.S_ISREG(found.st_mode) else None
-    files = _remote()
-    return files.stat(path).length if files.exists(path) else None
-
-
-def _open(path: str, mode: str) -> IO[bytes]:
-    return open(path, mode) if "://" not in path else _remote().GFile(path, mode)
-
-
-def _unfinished(path: str) -> bool:
-    if "://" in path:
-        return bool(_remote().glob(f"{path}/*.plan.json"))
-    folder = glob.escape(path)
-    return bool(glob.glob(f"{folder}/*.plan.json") or glob.glob(f"{folder}/.*{UNFINISHED}"))
-
-
-def _remote() -> Any:
-    import tensorflow as tf
-
-    return tf.io.gfile
+    try:
+        found = file.stat()
+    except PermissionError as error:
+        raise InputError(
+            f"store {str(file.parent)!r} must be readable by who runs this. Received: {error.strerror}"
+        ) from None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None

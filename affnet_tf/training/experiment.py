@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 from collections.abc import Callable, Generator, Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -22,6 +20,7 @@ from affnet_tf.files import read_json, write_json
 from affnet_tf.models.checkpoint import Checkpoint, is_checkpoint, load_checkpoint, save_checkpoint
 from affnet_tf.models.networks import build_network
 from affnet_tf.pipeline.store import StoredClip
+from affnet_tf.places import Address, place_at
 from affnet_tf.training.cluster import check_engine, join_cluster, on_cluster
 from affnet_tf.training.fitting import fit_clips, new_trainer, steps_of
 from affnet_tf.training.fold_batch import folds_at_once
@@ -68,27 +67,29 @@ class Evaluation:
 
 
 def train(
-    store: str | os.PathLike,
-    out: str | os.PathLike,
+    store: Address,
+    out: Address,
     config: ExperimentConfig,
     *,
     device: str = "auto",
     resume: bool = False,
+    keep_seconds: float = 0.0,
     tensorboard: bool = True,
     progress: Report | None = None,
     note: Callable[[str], None] | None = None,
 ) -> Checkpoint:
     """Train one network on all labelled clips of a store; ``config.train.validation`` holds out subjects to watch it.
 
-    Writes config.json, manifest.json, history.json, the checkpoint ``model/`` and TensorBoard logs to ``out``. A run that was
-    killed goes on after its last whole epoch with ``resume``, and ends with the same weights; one that is finished is not
-    trained again. ``progress`` is called after each epoch with (epochs done, epochs in all, its losses in words);
-    ``note`` is told in words what it is trained on.
+    Writes config.json, manifest.json, history.json, the checkpoint ``model/`` and TensorBoard logs to ``out``, on a local disk
+    or at an address such as ``gs://bucket/run``. With ``resume`` a run that was killed goes on after the last epoch whose state
+    was kept, and ends with the same weights; one that is finished is not trained again. The state, 17 MB for ``affectivenet``,
+    is kept after an epoch if ``keep_seconds`` went by since it last was: by default after every epoch. ``progress`` is called
+    after each epoch with (epochs done, epochs in all, its losses in words); ``note`` is told in words what it is trained on.
 
     Raises:
         InputError: a bad store, an ``out`` that exists without ``resume``, or one that was made by another config.
     """
-    out = Path(out)
+    out = place_at(out)
     devices = _devices(device, config)
     data = LabelledClips(store, config)
     kept, held_out = hold_out_subjects(data.labelled, config.train.validation, config.train.seed)
@@ -111,6 +112,7 @@ def train(
             kept,
             held_out,
             state=out / "state.npz",
+            keep_seconds=keep_seconds,
             log_dir=out / "tensorboard" if tensorboard else None,
             progress=progress,
         )
@@ -130,8 +132,8 @@ def train(
 
 
 def evaluate(
-    store: str | os.PathLike,
-    out: str | os.PathLike,
+    store: Address,
+    out: Address,
     config: ExperimentConfig,
     protocol: str = "loso",
     *,
@@ -153,7 +155,7 @@ def evaluate(
 
     Args:
         store: a clip store.
-        out: folder of the run.
+        out: folder of the run, on a local disk or at an address such as ``gs://bucket/run``.
         config: the experiment.
         protocol: one of ``evaluation.protocols.PROTOCOLS``.
         k: number of folds of ``kfold``.
@@ -179,7 +181,7 @@ def evaluate(
     folds = folds_of(protocol, data.labelled, config.train.validation, config.train.seed, k=k, label_of=data.label_of)
     check_folds(folds, data.label_of, data.scheme.labels)
     task = {"task": "evaluate", "protocol": protocol, **({} if k is None else {"k": k})}
-    run = open_run(Path(out), _document(task, config, data, devices), resume)
+    run = open_run(out, _document(task, config, data, devices), resume)
     pending = [fold.name for fold in folds if not run.fold(fold.name).exists()]
     if pending:
         # Before anything is written: a network that cannot be built, or a cluster that doesn't answer, leaves no folder.

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
+import time
 import zipfile
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -16,6 +15,7 @@ import numpy as np
 from affnet_tf.config import TrainConfig
 from affnet_tf.errors import InputError
 from affnet_tf.files import atomic_write
+from affnet_tf.places import Address, place_at
 from affnet_tf.training.finite import FiniteLoss
 from affnet_tf.training.progress import EpochProgress, Report
 
@@ -76,8 +76,9 @@ class Trainer:
         train: Callable[[int], Iterable],
         validation: tuple[np.ndarray, ...] | None = None,
         *,
-        state: str | os.PathLike | None = None,
-        log_dir: str | os.PathLike | None = None,
+        state: Address | None = None,
+        keep_seconds: float = 0.0,
+        log_dir: Address | None = None,
         callbacks: Iterable[keras.callbacks.Callback] = (),
         progress: Report | None = None,
     ) -> History:
@@ -90,6 +91,7 @@ class Trainer:
                 weights (N,) of held-out training subjects.
             state: a file that keeps the state after each epoch; if it exists, training goes on from there, and ends
                 with the same weights as if it had not been interrupted.
+            keep_seconds: after an epoch the state is kept if so many seconds went by since it last was.
             log_dir: folder for TensorBoard.
             callbacks: Keras callbacks in addition.
             progress: called after each epoch with (epochs done, epochs in all, its losses in words).
@@ -101,7 +103,7 @@ class Trainer:
             InputError: the state file is damaged or another network's, or a loss is not finite any more.
         """
         averages = _Averages(self.model)
-        keeper = _State(state, self._variables(), self.config.patience, averages)
+        keeper = _State(state, keep_seconds, self._variables(), self.config.patience, averages)
         done = keeper.load()
         extra: list[keras.callbacks.Callback] = [FiniteLoss(self._schedule, self.steps_per_epoch), keeper, *callbacks]
         if self.config.ema:
@@ -225,12 +227,19 @@ class _State(keras.callbacks.Callback):
     """Keeps the history, the best weights by validation loss, and after each epoch all of it in a file."""
 
     def __init__(
-        self, path: str | os.PathLike | None, variables: list[keras.Variable], patience: int, averages: _Averages
+        self,
+        path: Address | None,
+        keep_seconds: float,
+        variables: list[keras.Variable],
+        patience: int,
+        averages: _Averages,
     ) -> None:
         super().__init__()
         self.history: History = {}
         self.stopped = False
-        self._path = None if path is None else Path(path)
+        self._path = None if path is None else place_at(path)
+        self._keep_seconds = keep_seconds
+        self._kept = time.monotonic()
         self._variables = variables
         self._patience = patience
         self._averages = averages
@@ -267,8 +276,9 @@ class _State(keras.callbacks.Callback):
         if self._patience and loss is not None and loss < self._progress.best:
             self._progress.best, self._progress.best_epoch = float(loss), epoch
             self._best = self._averages.values(self._variables)
-        if self._path is not None:
+        if self._path is not None and time.monotonic() - self._kept >= self._keep_seconds:
             self._save()
+            self._kept = time.monotonic()
         if self._out_of_patience():
             self.model.stop_training = True
 
@@ -279,7 +289,7 @@ class _State(keras.callbacks.Callback):
 
     def _read(self) -> dict[str, np.ndarray]:
         try:
-            with np.load(self._path, allow_pickle=False) as saved:
+            with self._path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
                 return dict(saved)
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
-import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +13,10 @@ import numpy as np
 from affnet_tf.config import ExperimentConfig, replace
 from affnet_tf.errors import InputError
 from affnet_tf.evaluation.protocols import EVEN, Fold, Key
-from affnet_tf.files import write_json
+from affnet_tf.files import remove_folder, write_json
 from affnet_tf.models.affectivenet import probabilities
 from affnet_tf.pipeline.store import naming_damage
+from affnet_tf.places import Address, Place
 from affnet_tf.training.fit import History, Trainer
 from affnet_tf.training.fitting import batches_of, fit_clips, new_trainer, steps_of
 from affnet_tf.training.fold_batch import FoldBatch, even_groups
@@ -121,11 +119,11 @@ class FoldWork:
     def _fold(self, name: str) -> Fold:
         return next(fold for fold in self.folds if fold.name == name)
 
-    def _log_dir(self, name: str) -> Path | None:
+    def _log_dir(self, name: str) -> Place | None:
         if not self.tensorboard:
             return None
         folder = self.run.path / "tensorboard" / name
-        shutil.rmtree(folder, ignore_errors=True)  # of a fold that was cut off
+        remove_folder(folder)  # of a fold that was cut off
         return folder
 
     def _finish(self, trainer: Trainer, fold: Fold, history: History, seconds: float) -> None:
@@ -160,7 +158,7 @@ class FoldWork:
 
 def folds_elsewhere(
     names: Iterable[str],
-    store: str | os.PathLike,
+    store: Address,
     config: ExperimentConfig,
     folds: Sequence[Fold],
     steps: dict[str, int],

@@ -7,7 +7,6 @@ and the same under every backend, and needs no automatic differentiation.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 import keras
@@ -16,6 +15,7 @@ import numpy as np
 from affnet_tf.config import ModelConfig
 from affnet_tf.files import atomic_write
 from affnet_tf.models.nodes import mfl_nodes, walk
+from affnet_tf.places import Address
 
 __all__ = ["Gallery", "choose", "grad_cam"]
 
@@ -39,7 +39,7 @@ class Gallery:
 
     def write(
         self,
-        path: str | os.PathLike,
+        path: Address,
         keys: Sequence[tuple[str, str]],
         images: np.ndarray,
         truth: Sequence[int],

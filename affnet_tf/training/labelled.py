@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from affnet_tf.evaluation.protocols import Key
 from affnet_tf.pipeline.input import check_representation, load, motion_images
 from affnet_tf.pipeline.reading import CACHE_BYTES, ClipReader
 from affnet_tf.pipeline.store import Store, naming_damage, open_store
+from affnet_tf.places import Address, place_at
 
 __all__ = ["LabelledClips"]
 
@@ -32,7 +34,7 @@ class LabelledClips:
         InputError: a bad store, a scheme without a label for any clip of it, or clips that cannot be represented so.
     """
 
-    def __init__(self, path: str | os.PathLike, config: ExperimentConfig, processes: int = 1) -> None:
+    def __init__(self, path: Address, config: ExperimentConfig, processes: int = 1) -> None:
         self.store: Store = open_store(path)
         self.scheme: LabelScheme = label_scheme(config.labels, self.store.clips)
         self.label_of, self.dropped = self.scheme.assign(self.store.clips)
@@ -65,7 +67,8 @@ class LabelledClips:
     @property
     def address(self) -> str:
         """Where the store is, for whoever has another working folder."""
-        return self.store.path if "://" in self.store.path else os.path.abspath(self.store.path)
+        lies = place_at(self.store.path)
+        return os.path.abspath(lies) if isinstance(lies, Path) else str(lies)
 
     def load(self) -> None:
         """Read into memory what training looks up; not inside a distribution strategy's scope."""

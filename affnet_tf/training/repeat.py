@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import statistics
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from affnet_tf.config import ExperimentConfig, check, replace
@@ -14,6 +12,7 @@ from affnet_tf.errors import InputError
 from affnet_tf.evaluation.evaluated import SEEDS
 from affnet_tf.evaluation.headline import Table
 from affnet_tf.files import write_json
+from affnet_tf.places import Address, place_at
 from affnet_tf.training.experiment import Evaluation, evaluate
 from affnet_tf.training.progress import Report
 
@@ -57,8 +56,8 @@ class Repetition:
 
 
 def repeat(
-    store: str | os.PathLike,
-    out: str | os.PathLike,
+    store: Address,
+    out: Address,
     config: ExperimentConfig,
     protocol: str = "loso",
     *,
@@ -84,7 +83,7 @@ def repeat(
     Raises:
         InputError: as ``evaluate``.
     """
-    out, first = Path(out), config.train.seed
+    out, first = place_at(out), config.train.seed
     check(seeds >= 1, "seeds", "be at least 1", seeds)
     configs = {seed: replace(config, train=replace(config.train, seed=seed)) for seed in range(first, first + seeds)}
     if not resume and out.exists() and (not out.is_dir() or any(out.iterdir())):

@@ -13,6 +13,7 @@ import keras
 from affnet_tf.errors import InputError
 from affnet_tf.files import read_json, write_json
 from affnet_tf.models.checkpoint import versions
+from affnet_tf.places import Address, Place, place_at
 
 __all__ = ["Run", "open_run"]
 
@@ -32,7 +33,7 @@ class Run:
         resumed: the folder holds a run with the same document already.
     """
 
-    path: Path
+    path: Place
     document: dict[str, Any]
     resumed: bool
 
@@ -63,18 +64,19 @@ class Run:
         if last != made_by:
             write_json(self.path / MANIFEST, {**manifest, "resumed": [*resumptions, made_by]})
 
-    def fold(self, name: str) -> Path:
+    def fold(self, name: str) -> Place:
         """The file of one fold's outcome; it exists once the fold is finished."""
         return self.path / "folds" / f"{name}.json"
 
 
-def open_run(path: Path, document: dict[str, Any], resume: bool) -> Run:
+def open_run(path: Address, document: dict[str, Any], resume: bool) -> Run:
     """Check that a folder is free for a run, or holds the same one; nothing is written.
 
     Raises:
         InputError: the folder holds a run and ``resume`` is false, a run of other settings (the fields that differ are
             named), or something else.
     """
+    path = place_at(path)
     if path.exists() and not path.is_dir():
         raise InputError(f"run folder must be a folder. Received: {str(path)!r}, which is a file")
     if not path.exists() or set(path.iterdir()) == set(_left_by_a_kill(path)):
@@ -96,7 +98,7 @@ def open_run(path: Path, document: dict[str, Any], resume: bool) -> Run:
     return Run(path, document, resumed=True)
 
 
-def _left_by_a_kill(folder: Path) -> list[Path]:
+def _left_by_a_kill(folder: Place) -> list[Place]:
     """Temporary files of writes that a kill cut off."""
     return [path for path in folder.glob(".*.part") if path.is_file()]
 

@@ -23,6 +23,7 @@ from affnet_tf.datasets.synthetic.planning import annotate, plan
 from affnet_tf.datasets.synthetic.takes import Take, film
 from affnet_tf.errors import InputError, unknown
 from affnet_tf.files import atomic_folder
+from affnet_tf.places import local
 
 __all__ = ["Job", "check_seed", "film_all", "new_folder", "write_release", "write_synthetic"]
 
@@ -116,7 +117,7 @@ def new_folder(out: str | os.PathLike) -> Iterator[Path]:
     Raises:
         InputError: ``out`` is there and not an empty folder.
     """
-    out = Path(out)
+    out = local(out, "synthetic people")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"output folder must be empty or absent. Received: {str(out)!r}")
     with atomic_folder(out, replace=True) as root:

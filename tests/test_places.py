@@ -1,0 +1,116 @@
+"""Places: local ones are pathlib's own; remote ones have what stores and runs use of it, on ``ram://`` of this process."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_without_tensorflow import environment_without_tensorflow
+
+from affnet_tf.errors import InputError
+from affnet_tf.files import atomic_folder, atomic_write, check_folder, on_disk, read_json, write_json
+from affnet_tf.places import local, place_at
+
+
+class Stopped(Exception):
+    """Stands for a kill."""
+
+
+@pytest.mark.parametrize("address", ["runs/loso", "/runs/loso", "C:/runs", "a:b", Path("x") / "y", "runs:loso/x"])
+def test_a_local_place_is_a_path(address):
+    assert place_at(address) == Path(address) == local(address, "it")
+    assert type(place_at(address)) is type(Path())
+
+
+def test_a_remote_place_has_what_pathlib_has():
+    run = place_at("gs://bucket/runs/loso.v2/")
+    assert place_at(run) is run
+    assert str(run / "folds") == "gs://bucket/runs/loso.v2/folds"
+    assert (run.name, str(run.parent), str(run.parent.parent.parent)) == ("loso.v2", "gs://bucket/runs", "gs://bucket")
+    assert str((run / "casme2-sub01.a.json").with_suffix(".npz")) == f"{run}/casme2-sub01.a.npz"
+    assert (run.absolute(), run.resolve()) == (run, run)
+    with pytest.raises(TypeError):
+        Path(run)
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        (Path("gs://bucket/run"), r"must have two slashes, and be text, not a Path\. Received: 'gs:/bucket/run'"),
+        ("gs://", r"must name a folder or a file\. Received: 'gs://'"),
+        ("gs:///", r"must name a folder or a file"),
+    ],
+)
+def test_an_address_that_is_none(address, message):
+    with pytest.raises(InputError, match=message):
+        place_at(address)
+
+
+def write_half(file):
+    with atomic_write(file, "w") as opened:
+        opened.write("half")
+        raise Stopped
+
+
+def test_files_are_whole_or_absent():
+    file = place_at("ram://files/deep/a.txt")
+    assert (file.exists(), file.is_file(), file.is_dir(), file.parent.glob("*")) == (False, False, False, [])
+    with pytest.raises(FileNotFoundError) as missing:
+        file.open("rb")
+    assert (missing.value.filename, missing.value.strerror) == (str(file), "No such file or directory")
+    with pytest.raises(InputError, match=r"file must exist\. Received: 'ram://files/deep/a\.txt'"):
+        read_json(file)
+    for text in ("größer\r\n" * 100_000, "kurz"):
+        before = file.read_text("utf-8") if file.exists() else None
+        with pytest.raises(Stopped):
+            write_half(file)
+        with atomic_write(file, "w", newline="") as opened:
+            opened.write(text)
+            assert (file.read_text("utf-8") if file.exists() else None) == before
+        with file.open(newline="", encoding="utf-8") as opened:
+            assert opened.read() == text
+    assert [each.name for each in file.parent.iterdir()] == ["a.txt"]
+    assert (file.is_file(), file.parent.is_dir(), file.stat().st_size) == (True, True, 4)
+    with file.open("rb") as opened:
+        assert (opened.seek(-2, os.SEEK_END), opened.read(), opened.seek(1), opened.tell()) == (2, b"rz", 1, 1)
+    with on_disk(file) as copy:
+        assert (copy.name, copy.read_text()) == ("a.txt", "kurz")
+    assert not copy.exists()
+    with pytest.raises(InputError, match="which is a file"):
+        check_folder(file)
+    file.unlink()
+    file.unlink(missing_ok=True)
+    with pytest.raises(FileNotFoundError):
+        file.unlink()
+
+
+def test_a_folder_is_replaced_as_a_whole():
+    folder = place_at("ram://files/folder")
+    for names in (("b/c.json", "a.json"), ("a.json",)):
+        with atomic_folder(folder, replace=True) as temporary:
+            for name in names:
+                write_json(temporary / name, name)
+        assert {each.name for each in folder.iterdir()} == {name.split("/")[0] for name in names}
+        assert all(read_json(folder / name) == name for name in names)
+    with pytest.raises(InputError, match="must not exist yet"), atomic_folder(folder):
+        pass
+    with pytest.raises(Stopped), atomic_folder(folder, replace=True) as temporary:
+        raise Stopped
+    assert read_json(folder / "a.json") == "a.json"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and folders as on Unix")
+def test_an_address_where_tensorflow_is_not_installed(tmp_path):
+    python = environment_without_tensorflow(tmp_path)
+    code = "from affnet_tf.evaluation.report import write_report; write_report('gs://bucket/run')"
+    done = subprocess.run(
+        [python, "-c", code],
+        capture_output=True,
+        text=True,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parent.parent)},
+        check=False,
+    )
+    last = done.stderr.splitlines()[-1]
+    assert "an address with a scheme must be read by TensorFlow: pip install tensorflow" in last
+    assert "Received: 'gs://bucket/run' without it" in last

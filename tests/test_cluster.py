@@ -53,6 +53,13 @@ def test_a_cluster_must_be_named_and_answer(monkeypatch):
         next(on_cluster(work, ["a"], "cpu", ()))
 
 
+def test_what_a_crop_task_imports_is_no_network():
+    """A machine that only crops need not load TensorFlow, and wait for it."""
+    code = "import sys, affnet_tf.training.cluster, affnet_tf.pipeline.shards; print({'keras', 'tensorflow'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "set()\n"
+
+
 def test_an_engine_must_be_known(tmp_path):
     with pytest.raises(InputError, match=r"engine must be one of local, ray\. Received: 'rey'\. Did you mean 'ray'"):
         evaluate(tmp_path / "store", tmp_path / "run", CONFIG, engine="rey")

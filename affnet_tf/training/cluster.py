@@ -5,10 +5,8 @@ from __future__ import annotations
 import collections
 import os
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
-
-import keras
 
 from affnet_tf.errors import InputError, unknown
 
@@ -30,7 +28,11 @@ _working: dict[str, tuple[collections.deque[str], Iterator[str]]] = {}
 
 
 def on_cluster(
-    work: Callable[..., Iterator[str]], names: Sequence[str], kind: str, arguments: tuple[Any, ...]
+    work: Callable[..., Iterator[str]],
+    names: Sequence[str],
+    kind: str,
+    arguments: tuple[Any, ...],
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
     """Yield each name when its work is done, in the order in which that happens, as ``in_processes`` does.
 
@@ -41,6 +43,7 @@ def on_cluster(
         names: what is to be done.
         kind: ``cpu``, ``gpu`` or ``tpu``; a task asks for one of it.
         arguments: of ``work``; they are sent once to each machine.
+        variables: environment variables of the processes, set before what ``work`` needs is imported.
 
     Raises:
         InputError: no cluster answers at RAY_ADDRESS, Ray is not installed, a task lost its machine too often, or what
@@ -49,9 +52,9 @@ def on_cluster(
     ray = join_cluster()
     resources = {"cpu": {"num_cpus": 1}, "gpu": {"num_cpus": 1, "num_gpus": 1}, "tpu": {"resources": {"TPU": 1}}}[kind]
     alone = 0.0
-    # Read when the work is unpickled, which imports Keras: too early for a task to set them.
-    variables = {"KERAS_BACKEND": keras.backend.backend(), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    do = ray.remote(max_retries=LOSSES, runtime_env={"env_vars": variables}, **resources)(_do)
+    # Unpickling the work imports its libraries: too late for a task to set them.
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **(variables or {})}
+    do = ray.remote(max_retries=LOSSES, runtime_env={"env_vars": environment}, **resources)(_do)
     run, sent = uuid.uuid4().hex, ray.put((work, arguments))
     waiting = [do.remote(run, name, sent) for name in names]
     try:
@@ -139,10 +142,7 @@ def _result(ray: Any, task: Any) -> str:
 
 def _do(run: str, name: str, sent: tuple[Callable[..., Iterator[str]], tuple[Any, ...]]) -> tuple:
     """One name, in a process of the cluster. It keeps what it has set up for the next name of the same run."""
-    from affnet_tf.training.strategy import share_cores
-
     if run not in _working:
-        share_cores(0, 1)
         work, arguments = sent
         names: collections.deque[str] = collections.deque()
         _working.clear()  # of runs that are over

@@ -24,7 +24,7 @@ from affnet_tf.places import Address, place_at
 from affnet_tf.training.cluster import check_engine, join_cluster, on_cluster
 from affnet_tf.training.fitting import fit_clips, new_trainer, steps_of
 from affnet_tf.training.fold_batch import folds_at_once
-from affnet_tf.training.folds import FoldWork, Trainers, fold_steps, folds_elsewhere
+from affnet_tf.training.folds import FoldWork, Trainers, fold_steps, folds_elsewhere, folds_on_cluster
 from affnet_tf.training.labelled import LabelledClips
 from affnet_tf.training.parallel import in_processes
 from affnet_tf.training.progress import Report
@@ -213,7 +213,8 @@ def _hand_out(
     """The folds' names, each when it is done: on a cluster, in processes, several in one program, or one after the other."""
     if engine == "ray":
         kind = work.devices.kind
-        return on_cluster(folds_elsewhere, pending, kind, work.sent(f"{kind}:1"))
+        variables = {"KERAS_BACKEND": keras.backend.backend()}
+        return on_cluster(folds_on_cluster, pending, kind, work.sent(f"{kind}:1"), variables)
     if parallel > 1:
         processes = min(parallel, len(pending))
         return in_processes(folds_elsewhere, pending, processes, work.sent(device, processes))

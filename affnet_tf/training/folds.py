@@ -23,9 +23,9 @@ from affnet_tf.training.fold_batch import FoldBatch, even_groups
 from affnet_tf.training.gallery import Gallery
 from affnet_tf.training.labelled import LabelledClips
 from affnet_tf.training.run import Run
-from affnet_tf.training.strategy import Devices, choose_devices
+from affnet_tf.training.strategy import Devices, choose_devices, share_cores
 
-__all__ = ["FoldWork", "Trainers", "fold_steps", "folds_elsewhere"]
+__all__ = ["FoldWork", "Trainers", "fold_steps", "folds_elsewhere", "folds_on_cluster"]
 
 
 class Trainers:
@@ -172,6 +172,12 @@ def folds_elsewhere(
     data = LabelledClips(store, config, processes)
     trainers = Trainers(config, data.classes, steps, devices)
     yield from FoldWork(data, config, folds, run, devices, trainers, tensorboard).in_turn(names)
+
+
+def folds_on_cluster(names: Iterable[str], *arguments: Any) -> Iterator[str]:
+    """``folds_elsewhere`` in a process of a cluster, with the thread pools of a process on its own."""
+    share_cores(0, 1)
+    yield from folds_elsewhere(names, *arguments)
 
 
 def fold_steps(folds: Sequence[Fold], protocol: str, config: ExperimentConfig) -> dict[str, int]:

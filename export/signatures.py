@@ -131,10 +131,11 @@ def update_graph(path: MotionPath, window: int) -> Graph:
     count = tf.TensorSpec((1,), tf.int32, name=COUNT)
 
     def enter(frame: Any, kept: Any, count: Any) -> dict[str, Any]:
-        return {
-            WINDOW: keras.ops.concatenate([kept[:, 1:], frame[:, None]], axis=1),
-            COUNT: keras.ops.minimum(count + 1, window),
-        }
+        # A frame is one row, and SLICE copies rows; STRIDED_SLICE, which [1:] would become, copies pixel by pixel.
+        rows, pixels = keras.ops.reshape(kept, (window, -1)), 3 * side * side
+        rows = keras.ops.slice(rows, (1, 0), (window - 1, pixels))
+        rows = keras.ops.concatenate([rows, keras.ops.reshape(frame, (1, pixels))])
+        return {WINDOW: keras.ops.reshape(rows, kept.shape), COUNT: keras.ops.minimum(count + 1, window)}
 
     if path.settings.weights != "linear":
         return Graph(enter, (frame, kept, count), None)

@@ -1,39 +1,43 @@
 """Folds one after the other against several in one program: seconds for each fold's step, and their ratio. JAX alone.
 
-    python benchmarks/fold_batch.py [size] [folds in one program ...]
+    python benchmarks/fold_batch.py [preset] [size] [folds in one program ...]
 
-Random images stand in for clips, read from memory: only time is measured here. 68 folds of 442 clips are those of MEGC2019,
-27 steps of 16 clips for each epoch of a fold; a whole run is a multiple of the figure for an epoch. Both ways train for
-the same number of epochs in each round, and the fastest round of each counts; compiling is left out.
+Random images stand in for clips, read from memory, each fold's its own: only time is measured here. 68 folds of 442 clips are
+those of MEGC2019, 27 steps of 16 clips for each epoch of a fold; a whole run is a multiple of the figure for an epoch. Each way
+is timed over some epochs, in a few rounds of which the fastest counts; compiling is left out. *As Keras computes them*: the
+convolutions without ``models.convolution``.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 os.environ["KERAS_BACKEND"] = "jax"
 
-import itertools
-
 import numpy as np
 
-from affnet_tf.config import ModelConfig, TrainConfig
+from affnet_tf.config import TrainConfig, replace
 from affnet_tf.console import Console
+from affnet_tf.presets import preset
 from affnet_tf.silence import silent
 
 with silent():
     import keras
 
     from affnet_tf.models.affectivenet import affectivenet
+    from affnet_tf.models.convolution import rewrite
     from affnet_tf.training.fit import Trainer
     from affnet_tf.training.fold_batch import FoldBatch
     from affnet_tf.training.strategy import choose_devices
 
 BATCH, CLASSES, FOLDS, CLIPS, EPOCHS, ROUNDS, PATIENCE = 16, 3, 68, 442, 2, 3, 60
 STEPS = round(CLIPS * (FOLDS - 1) / FOLDS / BATCH)
+
+Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -46,35 +50,52 @@ def seconds(run: Callable[[], object]) -> float:
     return min(found[1:]) / (EPOCHS * STEPS)
 
 
-def main(size: int = 28, *counts: int) -> None:
+def stream(clips: np.ndarray, fold: int) -> Iterator[Batch]:
+    """A fold's endless batches: its own order of the clips."""
+    rng = np.random.default_rng(fold)
+    while True:
+        order = rng.permutation(len(clips))
+        for start in range(0, len(clips) - BATCH + 1, BATCH):
+            rows = order[start : start + BATCH]
+            yield clips[rows], np.eye(CLASSES, dtype=np.float32)[rows % CLASSES], np.ones(BATCH, np.float32)
+
+
+def measure(name: str, size: int, counts: tuple[int, ...], rewritten: bool) -> Iterator[tuple[str, float]]:
+    """Each way and its seconds for a step of a fold."""
+    config = replace(preset(name).model, input_size=size)
+    clips = np.random.default_rng(0).random((CLIPS, size, size, 3), np.float32)
+    keras.utils.set_random_seed(0)
+    trainer = Trainer(affectivenet(config, CLASSES), TrainConfig(epochs=EPOCHS, batch_size=BATCH), STEPS)
+    if rewritten:
+        rewrite(trainer.model)
+
+    def alone() -> None:
+        trainer.reset()
+        trainer.fit(lambda skip: stream(clips, 0))
+
+    yield "one after the other", seconds(alone)
+    for count in counts:
+        yield f"{count} in one program", at_once(FoldBatch(trainer, count), clips, count)
+
+
+def at_once(together: FoldBatch, clips: np.ndarray, count: int) -> float:
+    """Seconds for a step of a fold, of several in one program. What makes their batches is not measured."""
+    streams = {str(fold): list(itertools.islice(stream(clips, fold), STEPS)) * EPOCHS for fold in range(count)}
+    return seconds(lambda: together.fit(streams)) / count
+
+
+def main(name: str = "affectivenet", size: int = 28, *counts: int) -> None:
     """Print the table."""
-    rng = np.random.default_rng(0)
-    one_hot = np.eye(CLASSES, dtype=np.float32)
-    # As many as a fold has, so that no cache holds them.
-    batches = [
-        (rng.random((BATCH, size, size, 3), np.float32), one_hot[rng.integers(0, CLASSES, BATCH)], np.ones(BATCH, "f4"))
-        for _ in range(STEPS)
-    ]
-    devices = choose_devices()
+    devices, rows, first = choose_devices(), [], 0.0
     with devices.scope():
-        keras.utils.set_random_seed(0)
-        model = affectivenet(ModelConfig(input_size=size), CLASSES)
-        trainer = Trainer(model, TrainConfig(epochs=EPOCHS, batch_size=BATCH), STEPS, devices.jit_compile)
-
-        def alone() -> None:
-            trainer.reset()
-            trainer.fit(lambda skip: (batch for batch in itertools.cycle(batches)))
-
-        def at_once(together: FoldBatch, count: int) -> None:
-            together.fit({str(place): itertools.cycle(batches) for place in range(count)})
-
-        one = seconds(alone)
-        rows = [_row("one after the other", one, one)]
-        for count in counts or (4,):
-            together = FoldBatch(trainer, count)
-            each = seconds(lambda together=together, count=count: at_once(together, count)) / count
-            rows.append(_row(f"{count} in one program", each, one))
-    title = f"AffectiveNet at {size}×{size}, batches of {BATCH}, {devices}"
+        for rewritten in (False, True):
+            for way, each in measure(name, size, counts or (4,), rewritten):
+                first = first or each
+                way = way if rewritten else f"{way}, as Keras computes them"
+                epoch = each * STEPS * FOLDS
+                rows.append((way, f"{1e3 * each:.2f}", f"{epoch:.1f}", f"{BATCH / each:,.0f}", f"{first / each:.1f}"))
+                print(*rows[-1], sep="\t", file=sys.stderr)
+    title = f"{name} at {size}×{size}, batches of {BATCH}, {devices}"
     columns = (
         "folds",
         "ms for a step of a fold",
@@ -85,9 +106,5 @@ def main(size: int = 28, *counts: int) -> None:
     Console().result(rows, (title, columns, rows))
 
 
-def _row(name: str, each: float, one: float) -> tuple[str, ...]:
-    return name, f"{1e3 * each:.2f}", f"{each * STEPS * FOLDS:.1f}", f"{BATCH / each:,.0f}", f"{one / each:.1f}"
-
-
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(*sys.argv[1:2], *map(int, sys.argv[2:]))

@@ -14,9 +14,10 @@ from small import images, randomise
 from affnet_tf.config import ExperimentConfig, ModelConfig, TrainConfig, replace
 from affnet_tf.imaging.motion import AffectiveMotion
 from affnet_tf.models.affectivenet import affectivenet, probabilities
+from affnet_tf.models.convolution import rewrite
 from affnet_tf.training.fit import Trainer
 from affnet_tf.training.fold_batch import FoldBatch, folds_at_once
-from affnet_tf.training.strategy import choose_devices
+from affnet_tf.training.strategy import Devices, choose_devices
 
 STEPS, BATCH, CLASSES, FOLDS = 20, 8, 4, 3
 NETWORK = ModelConfig(
@@ -32,12 +33,14 @@ def network(config: ModelConfig = NETWORK) -> keras.Model:
     return model
 
 
-def endless(seed: int) -> Iterator[tuple[np.ndarray, ...]]:
+def endless(seed: int, size: int = 28) -> Iterator[tuple[np.ndarray, ...]]:
     """Five random batches over and over; a class is an image's brightness."""
     rng, found = np.random.default_rng(seed), []
     for number in range(5):
         labels = rng.integers(0, CLASSES, BATCH)
-        pictures = images(BATCH, 28, seed=seed + number) * (0.3 + 0.2 * labels[:, None, None, None]).astype(np.float32)
+        pictures = images(BATCH, size, seed=seed + number) * (0.3 + 0.2 * labels[:, None, None, None]).astype(
+            np.float32
+        )
         found.append(
             (pictures, np.eye(CLASSES, dtype=np.float32)[labels], rng.uniform(0.5, 2, BATCH).astype(np.float32))
         )
@@ -60,6 +63,7 @@ def learned(device: str, precision: str, products: str | None = None) -> dict[st
             alone.fit(lambda skip, fold=fold: endless(10 * fold))
             of_alone.append(probabilities(alone.model, unseen, BATCH).tolist())
         trainer = Trainer(network(), TRAIN, 5)
+        rewrite(trainer.model)
         together = FoldBatch(trainer, FOLDS)
         together.fit({str(fold): endless(10 * fold) for fold in range(FOLDS)})
         of_together = []
@@ -69,10 +73,26 @@ def learned(device: str, precision: str, products: str | None = None) -> dict[st
     return {"losses": by_step["loss"], "alone": of_alone, "together": of_together}
 
 
+def fill(devices: Devices) -> dict[str, int]:
+    """As many folds at once as ``auto`` takes, for a step: how many, and the memory that they had and could have had."""
+    with devices.scope():
+        large = affectivenet(ModelConfig(input_size=112), CLASSES)
+        trainer = Trainer(large, replace(TRAIN, epochs=1, batch_size=4 * BATCH), 1)
+        rewrite(trainer.model)
+        count = folds_at_once("auto", devices, trainer, ExperimentConfig())
+        batch = [np.concatenate(parts) for parts in zip(*itertools.islice(endless(1, 112), 4), strict=True)]
+        FoldBatch(trainer, count).fit({str(fold): [batch] for fold in range(count)})
+    told = jax.local_devices()[0].memory_stats()
+    return {"folds": count, "used": told["peak_bytes_in_use"], "limit": told["bytes_limit"]}
+
+
 def main() -> None:
     """Print what was found on the accelerator and on the CPU."""
     chosen = choose_devices()
-    frames = np.random.default_rng(3).integers(0, 256, (9, 28, 28, 3), dtype=np.uint8)
+    if chosen.kind == "cpu":
+        print(json.dumps({"kind": "cpu"}))
+        return
+    frames = np.random.default_rng(3).integers(0, 256, (1, 9, 28, 28, 3), dtype=np.uint8)
     found: dict[str, object] = {"kind": chosen.kind, "precision": chosen.precision, "told": chosen.told(BATCH)}
     for device in (chosen.kind, "cpu"):
         for precision in ("float32", "mixed_bfloat16"):
@@ -81,12 +101,10 @@ def main() -> None:
                     network(), images(12, 28, seed=4), BATCH
                 ).tolist()
         with choose_devices(device, "float32").scope():
-            found[f"motion {device}"] = keras.ops.convert_to_numpy(AffectiveMotion()(frames[None])).tolist()
+            found[f"motion {device}"] = keras.ops.convert_to_numpy(AffectiveMotion()(frames)).tolist()
         found[f"learned {device}"] = learned(device, "float32", "highest")
     found["learned as chosen"] = learned(chosen.kind, chosen.precision)
-    with chosen.scope():
-        large = Trainer(affectivenet(ModelConfig(input_size=112), CLASSES), TRAIN, 1).model
-        found["at once"] = folds_at_once("auto", chosen, large, ExperimentConfig())
+    found["memory"] = fill(chosen)
     print(json.dumps(found))
 
 

@@ -68,5 +68,7 @@ def test_folds_in_one_program_end_where_each_ends_on_its_own(found):
     assert difference(learned["alone"][0], learned["alone"][1]) > 0.1, "folds must differ"
 
 
-def test_auto_fills_the_memory_with_folds(found):
-    assert found["at once"] > 8
+def test_auto_takes_as_many_folds_as_memory_holds(found):
+    told = found["memory"]
+    assert told["folds"] > 8
+    assert 0.1 < told["used"] / told["limit"] < 0.8

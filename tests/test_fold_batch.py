@@ -18,17 +18,23 @@ from affnet_tf.models.affectivenet import affectivenet
 from affnet_tf.pipeline.crops import CropConfig
 from affnet_tf.pipeline.prepare import prepare
 from affnet_tf.training.experiment import evaluate
+from affnet_tf.training.fit import Trainer
 from affnet_tf.training.fold_batch import even_groups, folds_at_once
 from affnet_tf.training.strategy import choose_devices
 
 # Dropout, averaged weights and augmentation take part: each fold has its own random numbers, and they are the same ones.
-NETWORK = replace(SMALL, input_size=28, kernels=(3,), widths=(4,), taps=("after",), dropout=0.3)
+NETWORK = replace(SMALL, input_size=28, kernels=(3, 5), widths=(4,), taps=("after",), dropout=0.3)
 CONFIG = ExperimentConfig(model=NETWORK, train=TrainConfig(epochs=3, batch_size=4, seed=3, learning_rate=1e-2, ema=0.8))
 CODE = """
-import sys
-from test_fold_batch import CONFIG, InputError, evaluate
+import math, sys
+from affnet_tf.training.fitting import new_trainer
+from affnet_tf.training.fold_batch import FoldBatch
+from test_fold_batch import CONFIG, InputError, choose_devices, evaluate
 
 if __name__ == "__main__":
+    trainer = new_trainer(CONFIG, 4, 3, choose_devices("cpu"))
+    print(*(FoldBatch(trainer, count).memory() for count in (1, 2, 4)))
+    print(4 * sum(math.prod(each.shape) for each in [*trainer.model.variables, *trainer.model.optimizer.variables]))
     for count in ("1", "4", "auto"):
         evaluate(sys.argv[1], f"{sys.argv[2]}/{count}", CONFIG, fold_batch=count)
     for option in ({"parallel": 2}, {"tensorboard": True}):
@@ -70,6 +76,14 @@ def test_what_goes_with_no_fold_batch_is_refused_before_anything_is_written(runs
 
 
 @pytest.mark.slow
+def test_memory_is_that_of_the_state_and_more_for_each_fold(runs):
+    planned, state = (list(map(int, line.split())) for line in (runs / "said").read_text().splitlines()[:2])
+    assert all(bytes_ > 2 * count * state[0] for bytes_, count in zip(planned, (1, 2, 4), strict=True))
+    assert 1.6 < planned[1] / planned[0] < 2.4
+    assert 1.6 < planned[2] / planned[1] < 2.4
+
+
+@pytest.mark.slow
 def test_predictions_are_those_of_folds_on_their_own(runs):
     alone, together, auto = (read_predictions(runs / name / "predictions.csv").rows for name in ("1", "4", "auto"))
     assert [(row.key, row.fold) for row in alone] == [(row.key, row.fold) for row in together]
@@ -108,4 +122,4 @@ def test_what_cannot_be_batched_is_told(tmp_path):
     with pytest.raises(InputError, match=r"fold_batch must be auto or a number of at least 1\. Received: 'many'"):
         evaluate(store, tmp_path / "run", CONFIG, fold_batch="many")
     assert not (tmp_path / "run").exists()
-    assert folds_at_once("auto", choose_devices("cpu"), affectivenet(NETWORK, 4), CONFIG) == 1
+    assert folds_at_once("auto", choose_devices("cpu"), Trainer(affectivenet(NETWORK, 4), CONFIG.train, 1), CONFIG) == 1

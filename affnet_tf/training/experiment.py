@@ -188,7 +188,7 @@ def evaluate(
         trainers = Trainers(config, data.classes, fold_steps(folds, protocol, config), devices)
         apart = parallel > 1 or engine == "ray" or tensorboard
         wanted = 1 if apart and fold_batch == "auto" else fold_batch
-        together = folds_at_once(wanted, devices, trainers.of(pending[0]).model, config)
+        together = folds_at_once(wanted, devices, trainers.of(pending[0]), config)
         check(together == 1 or parallel == 1, "parallel", f"be 1 with a fold_batch of {together}", parallel)
         check(together == 1 or engine == "local", "engine", f"be local with a fold_batch of {together}", engine)
         check(together == 1 or not tensorboard, "tensorboard", f"be off with a fold_batch of {together}", tensorboard)
@@ -199,6 +199,8 @@ def evaluate(
         run.begin(told, {**_facts(config, data), **({"excluded": excluded} if excluded else {})})
         if note is not None:
             note(told)
+            if together > 1 and devices.kind == "cpu":
+                note(f"{together} folds in one program: on a CPU one after the other takes as long, or less")
         work = FoldWork(data, config, folds, run, devices, trainers, tensorboard)
         finished = _hand_out(work, pending, device, engine, parallel, together)
         _follow(finished, pending, len(folds), progress)

@@ -17,21 +17,16 @@ import numpy as np
 from affnet_tf.config import ExperimentConfig
 from affnet_tf.errors import InputError
 from affnet_tf.training.fit import History, Trainer
-from affnet_tf.training.fold_convolution import rewrite
 from affnet_tf.training.strategy import Devices
 
 __all__ = ["FoldBatch", "even_groups", "folds_at_once"]
-
-# What training keeps of each activation: itself, its gradient, and room for the convolution that makes it.
-_COPIES = 3
 
 
 class FoldBatch:
     """Fits of one network to several folds at once.
 
     Args:
-        trainer: of the network; its own variables are used to begin each fit, and hold a fold's outcome after ``take``. Its
-            convolutions are rewritten (``fold_convolution``).
+        trainer: of the network; its own variables are used to begin each fit, and hold a fold's outcome after ``take``.
         count: number of folds K; one program is compiled for it.
     """
 
@@ -40,7 +35,6 @@ class FoldBatch:
 
         self._trainer = trainer
         self._count = count
-        rewrite(trainer.model)
         self._step = jax.jit(self._all_folds, donate_argnums=0)
         self._state: Any = None
         self._names: list[str] = []
@@ -88,6 +82,24 @@ class FoldBatch:
         optimizer = self._trainer.model.optimizer
         optimizer.finalize_variable_values(self._trainer.model.trainable_variables)  # the averages, if there are any
 
+    def memory(self) -> int:
+        """Bytes that a step takes, as the compiler plans it: state, batches, and all that lies between.
+
+        Raises:
+            InputError: the compiler does not tell.
+        """
+        import jax
+
+        model, batch = self._trainer.model, self._trainer.config.batch_size
+        like = jax.ShapeDtypeStruct
+        state = [[like((self._count, *v.shape), v.dtype) for v in part] for part in self._parts()]
+        images = [like((batch, *model.input_shape[1:]), "float32")] * self._count
+        labels, weights = (like((self._count, batch, *rest), "float32") for rest in (model.output_shape[1:], ()))
+        planned = self._step.lower(state, images, labels, weights).compile().memory_analysis()
+        if planned is None:
+            raise InputError("fold_batch must be a number on a device whose compiler tells no memory. Received: 'auto'")
+        return planned.argument_size_in_bytes + planned.temp_size_in_bytes
+
     def _parts(self) -> list[list[keras.Variable]]:
         model = self._trainer.model
         return [model.trainable_variables, model.non_trainable_variables, model.optimizer.variables]
@@ -123,14 +135,15 @@ class FoldBatch:
         return scaled, (fixed, loss, logits)
 
 
-def folds_at_once(wanted: str | int, devices: Devices, model: keras.Model, config: ExperimentConfig) -> int:
+def folds_at_once(wanted: str | int, devices: Devices, trainer: Trainer, config: ExperimentConfig) -> int:
     """How many folds to train in one program.
 
     Args:
-        wanted: a number, or ``auto``: as many as half of an accelerator's memory holds; 1 on CPUs, where it was measured to be
-            no faster, under TensorFlow, on several devices, and where an epoch decides something for one fold alone.
+        wanted: a number, or ``auto``: as many as half of an accelerator's memory holds, for which a program of two is
+            compiled; 1 on CPUs, where it was measured to be no faster or slower, under TensorFlow, on several devices, and
+            where an epoch decides something for one fold alone.
         devices: where.
-        model: the network.
+        trainer: of the network.
         config: the experiment.
 
     Raises:
@@ -139,7 +152,8 @@ def folds_at_once(wanted: str | int, devices: Devices, model: keras.Model, confi
     if wanted == "auto":
         if devices.kind == "cpu" or _hindrance(devices, config):
             return 1
-        return max(1, int(devices.memory() / 2 // _bytes(model, config.train.batch_size)))
+        with devices.scope():
+            return max(1, int(devices.memory() // FoldBatch(trainer, 2).memory()))
     if not str(wanted).isdecimal() or int(wanted) < 1:
         raise InputError(f"fold_batch must be auto or a number of at least 1. Received: {wanted!r}")
     if int(wanted) > 1 and (hindrance := _hindrance(devices, config)):
@@ -172,13 +186,3 @@ def _hindrance(devices: Devices, config: ExperimentConfig) -> str | None:
     if config.model.network == "majority":
         return "must be 1 for a network that is counted, not trained"
     return None
-
-
-def _bytes(model: keras.Model, batch_size: int) -> int:
-    """What one fold takes: its variables, their gradients, and the activations of a batch."""
-    variables = sum(math.prod(variable.shape) for variable in [*model.variables, *model.optimizer.variables])
-    layers = (layer for outer in model.layers for layer in getattr(outer, "sublayers", [outer]))
-    shapes = [getattr(layer, "output", None) for layer in model.layers]
-    activations = sum(math.prod(each.shape[1:]) for each in shapes if hasattr(each, "shape"))
-    inner = sum(1 for _ in layers) / len(model.layers)  # a block shows its last output alone
-    return int(4 * (2 * variables + _COPIES * batch_size * activations * inner))

@@ -1,9 +1,10 @@
-"""The same convolutions, computed so that the kernels of many folds are fast to map over.
+"""The same convolutions, computed in a way that is faster for many folds on a GPU.
 
-``jax.vmap`` over kernels makes one convolution with a group for each fold. Libraries compute that slowly where a group has few
-channels, and a stride of 2 makes it worse. Here a convolution of stride 2 reads 2×2 blocks of pixels as channels instead: its
-kernel is half as large then, with four times the channels and stride 1. Where that leaves a kernel of 2×2 at most, the
-convolution is one product of matrices, as a 1×1 one is. The sums are the same but for their order.
+A convolution of stride 2 reads 2×2 blocks of pixels as channels here: its kernel is half as large then, with four times the
+channels and stride 1. Where that leaves a kernel of 2×2 at most, the convolution is one product of matrices, as a 1×1 one is.
+The sums are the same but for their order. It matters where ``jax.vmap`` maps over the kernels of many folds on a GPU: that
+makes one convolution with a group for each fold, which libraries compute slowly where a group has few channels and strides. On
+CPUs it brings nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ _UNFOLDED = 2
 
 
 def rewrite(model: keras.Model) -> None:
-    """Let the two-dimensional convolutions of a network be computed by ``convolve``. Weights and results stay what they are."""
+    """Let a network's convolutions of stride 2 and of 1×1 be computed by ``convolve``; depthwise ones stay as they are.
+
+    Weights, configuration and, but for rounding, results stay what they were.
+    """
     for layer in model._flatten_layers():
         if type(layer) is keras.layers.Conv2D and _can(layer):
             layer.convolution_op = functools.partial(convolve, stride=layer.strides[0])

@@ -1,4 +1,9 @@
-"""Convolutions over blocks of pixels against Keras' own."""
+"""Convolutions over blocks of pixels against Keras' own, and mapped over kernels against JAX' own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -7,7 +12,7 @@ from small import SMALL
 
 from affnet_tf.config import replace
 from affnet_tf.models.affectivenet import affectivenet
-from affnet_tf.training.fold_convolution import convolve, rewrite
+from affnet_tf.models.convolution import convolve, rewrite
 
 
 @pytest.mark.parametrize("size", [(8, 8), (9, 7), (5, 6)])
@@ -40,3 +45,36 @@ def test_a_rewritten_network_gives_the_same_logits(changes):
     assert any("convolution_op" in vars(layer) for layer in kinds)
     np.testing.assert_allclose(keras.ops.convert_to_numpy(model(images)), before, atol=1e-5)
     assert np.abs(before).max() > 0
+
+
+MAPPED = """
+import jax, numpy as np
+from affnet_tf.models.convolution import convolve
+
+def gradients(images, kernel, of):
+    return jax.grad(lambda images, kernel: (of(images, kernel) ** 2).sum(), (0, 1))(images, kernel)
+
+def theirs(images, kernel):
+    return jax.lax.conv_general_dilated(images, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+rng = np.random.default_rng(0)
+for size in (3, 5, 11):
+    images, kernels = (rng.normal(size=shape).astype("f4") for shape in ((2, 3, 9, 8, 3), (2, size, size, 3, 4)))
+    found = jax.vmap(lambda i, k: gradients(i, k, lambda i, k: convolve(i, k, 2)))(images, kernels)
+    expected = [gradients(*each, theirs) for each in zip(images, kernels)]
+    for place in (0, 1):
+        np.testing.assert_allclose(found[place], np.stack([each[place] for each in expected]), rtol=1e-3, atol=1e-3)
+        assert np.abs(found[place]).max() > 1
+"""
+
+
+def test_gradients_mapped_over_kernels_are_those_of_each_kernel():
+    pytest.importorskip("jax")
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": "jax",
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": str(Path(__file__).parent.parent),
+    }
+    done = subprocess.run([sys.executable, "-c", MAPPED], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

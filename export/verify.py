@@ -6,7 +6,7 @@ import dataclasses
 import gzip
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,6 @@ from affnet_tf.models.checkpoint import Checkpoint
 __all__ = ["SIGNATURES", "SignatureCheck", "Verification", "VerificationError", "verify"]
 
 SIGNATURES = (CLASSIFY, CLASSIFY_CLIP, UPDATE, CLASSIFY_STATE)
-# Clips that are pushed through the streaming signatures, frame by frame.
-_STREAMED = 8
 
 
 class VerificationError(InputError):
@@ -139,8 +137,8 @@ def verify(
         file: the TFLite file.
         checkpoint: the network; after fine-tuning, the fine-tuned one.
         recipe: what the file promises.
-        clips: uint8 (T, F, F, 3) each, any T of at least 2. Their motion images go to ``classify``; the first of them, cut
-            or filled up to the window, go frame by frame through ``update`` to ``classify_state``.
+        clips: uint8 (T, F, F, 3) each, any T of at least 2. Their motion images go to ``classify``; as many of
+            their frames as the window has go one by one through ``update`` to ``classify_state``.
         data: where they came from, for the record.
         truth: their label indices, if they are known.
 
@@ -180,19 +178,20 @@ def _checks(
 ) -> dict[str, SignatureCheck]:
     images = keras_motion_images(checkpoint, clips)
     expected = keras_classify(checkpoint, images)
-    streamed = [in_window(clip, model.window) for clip in clips[:_STREAMED]]
+
+    def windows() -> Iterator[np.ndarray]:
+        return (in_window(clip, model.window) for clip in clips)
+
     pairs = {
         CLASSIFY: (expected, [model.classify(image) for image in images]),
         CLASSIFY_CLIP: (expected, [model.classify_clip(clip)[0] for clip in clips]),
         CLASSIFY_STATE: (
-            keras_classify(checkpoint, keras_motion_images(checkpoint, streamed)),
-            [stream(model, clip) for clip in streamed],
+            keras_classify(checkpoint, keras_motion_images(checkpoint, windows())),
+            [stream(model, window) for window in windows()],
         ),
     }
     frames = {CLASSIFY: None, CLASSIFY_CLIP: len(clips[0]), CLASSIFY_STATE: model.window}
-    # A clip that is cut to the window need not show what the whole one does.
-    truths = {CLASSIFY: truth, CLASSIFY_CLIP: truth, CLASSIFY_STATE: None}
-    return {name: _check(keras, np.stack(ours), truths[name], frames[name]) for name, (keras, ours) in pairs.items()}
+    return {name: _check(keras, np.stack(ours), truth, frames[name]) for name, (keras, ours) in pairs.items()}
 
 
 def _costs(
@@ -255,9 +254,8 @@ def _failures(name: str, check: SignatureCheck, recipe: Recipe) -> list[str]:
         return [f"{name}: NaN among the probabilities"]
     if check.max_delta > recipe.max_delta:
         failures.append(f"{name}: max |delta p| {check.max_delta:.2g}, bound {recipe.max_delta:.2g}")
-    # Of a stream few clips are compared, and the network behind it is that of ``classify``, number for number.
     # Of few clips, one whose lead was next to nothing must not decide: one may be lost in any case.
     allowed = max(recipe.min_agreement < 1, math.floor((1 - recipe.min_agreement) * check.images + 1e-9))
-    if name != CLASSIFY_STATE and round((1 - check.agreement) * check.images) > allowed:
+    if round((1 - check.agreement) * check.images) > allowed:
         failures.append(f"{name}: label agreement {check.agreement:.1%}, bound {recipe.min_agreement:.0%}")
     return failures

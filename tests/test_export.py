@@ -15,6 +15,7 @@ from affnet_tf.export.convert import convert_network
 from affnet_tf.export.fronts import convert_fronts
 from affnet_tf.export.signatures import MotionPath
 from affnet_tf.inference.reverify import verify_bundle
+from affnet_tf.inference.reverify import in_window
 from affnet_tf.inference.runtime import TFLiteModel
 
 
@@ -139,7 +140,7 @@ def test_what_lies_in_a_bundle(exported, network):
     assert checks["passed"]
     assert checks["data"] == "held-out clips"
     assert checks["bytes"] == (folder / "model.tflite").stat().st_size
-    assert checks["signatures"]["classify_clip"]["images"] == 51
+    assert [checks["signatures"][name]["images"] for name in ("classify_clip", "classify_state")] == [51, 51]
     again = bundle.read_bundle(exported.folder)
     assert again == exported
     assert list(bundle.read_bundle(folder).recipes) == ["full_int8"]
@@ -160,6 +161,13 @@ def test_each_broken_promise_is_named(exported, network):
     turned.model.get_layer("logits").set_weights([-kernel, -bias])
     failures = verify.verify(integer_file, turned, shuffled, clips).failures
     assert "classify: label agreement 0.0%, bound 100%" in failures
+    assert "classify_state: label agreement 0.0%, bound 100%" in failures
+
+
+def test_a_clip_fills_a_window_with_frames_of_all_of_it():
+    clip = np.arange(9)[:, None, None, None]
+    assert in_window(clip, 5).ravel().tolist() == [0, 2, 4, 6, 8]
+    assert in_window(clip[:2], 4).ravel().tolist() == [0, 0, 1, 1]
 
 
 def test_nan_and_custom_operators_fail(exported, network):

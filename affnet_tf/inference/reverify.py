@@ -98,14 +98,13 @@ def compare(model: TFLiteModel, vectors: Vectors) -> dict[str, Worst]:
 
 
 def in_window(clip: np.ndarray, window: int) -> np.ndarray:
-    """The last ``window`` frames of a clip; before a shorter one its first frame stands still.
+    """A whole clip as a slower or a faster camera has it: ``window`` of its frames, evenly spread; some twice if it is shorter.
 
     Args:
         clip: (T, H, W, C).
         window: number of frames.
     """
-    lacking = max(0, window - len(clip))
-    return np.concatenate([np.repeat(clip[:1], lacking, axis=0), clip[-window:]])
+    return clip[np.linspace(0, len(clip) - 1, window).round().astype(int)]
 
 
 def stream(model: TFLiteModel, frames: np.ndarray) -> np.ndarray:

@@ -14,8 +14,7 @@ from affnet_tf.export import bundle, graph, join, metadata, recipes, representat
 from affnet_tf.export.convert import convert_network
 from affnet_tf.export.fronts import convert_fronts
 from affnet_tf.export.signatures import MotionPath
-from affnet_tf.inference.reverify import verify_bundle
-from affnet_tf.inference.reverify import in_window
+from affnet_tf.inference.reverify import in_window, verify_bundle
 from affnet_tf.inference.runtime import TFLiteModel
 
 

@@ -16,7 +16,7 @@ import os
 import re
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -151,15 +151,22 @@ class Remote:
         """Become a copy of a local file, whole or not at all: under a temporary name first, which then replaces this one.
 
         An object store copies under the new name, and removes the old one. A process that is killed in between may leave
-        the temporary one, a hidden file that ends in ``.part``.
+        the temporary one, a hidden file that ends in ``.part``; an error leaves none.
         """
-        # An object store does without folders, and asks for more rights to make one than to write.
-        with contextlib.suppress(OSError), self._files() as files:
-            files.makedirs(self.parent.address)
+        temporary = self.hold(file)
+        with temporary._removed_by_an_error():
+            temporary.replace(self)
+
+    def hold(self, file: Path) -> Remote:
+        """Copy a local file up, to a temporary name beside this one, and return that."""
         temporary = self.parent / f".{self.name}.{uuid.uuid4().hex[:8]}.part"
-        with self._files() as files:
-            files.copy(str(file), temporary.address, overwrite=True)
-            files.rename(temporary.address, self.address, overwrite=True)
+        with temporary._removed_by_an_error():
+            temporary._write(lambda files: files.copy(str(file), temporary.address, overwrite=True))
+        return temporary
+
+    def replace(self, target: Remote) -> None:
+        """Give the file another name; what had it is replaced."""
+        target._write(lambda files: files.rename(self.address, target.address, overwrite=True))
 
     def unlink(self, missing_ok: bool = False) -> None:
         with contextlib.suppress(FileNotFoundError) if missing_ok else contextlib.nullcontext(), self._files() as files:
@@ -175,6 +182,31 @@ class Remote:
             return self.stat().st_mode
         except FileNotFoundError:
             return None
+
+    def _write(self, write: Callable[[Any], None]) -> None:
+        """Do what makes this file, and make its folder first where the file system misses it.
+
+        An object store does without folders, and asks for more rights to make one than to write.
+        """
+        with self._files() as files:
+            if self.address.startswith("ram://"):  # is silent about a missing folder, and then lists nothing in it
+                files.makedirs(self.parent.address)
+        try:
+            with self._files() as files:
+                write(files)
+        except FileNotFoundError:
+            with self._files() as files:
+                files.makedirs(self.parent.address)
+                write(files)
+
+    @contextlib.contextmanager
+    def _removed_by_an_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self.unlink()
+            raise
 
     @contextlib.contextmanager
     def _files(self) -> Iterator[Any]:

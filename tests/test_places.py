@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 from test_without_tensorflow import environment_without_tensorflow
 
 from affnet_tf.errors import InputError
@@ -83,6 +84,45 @@ def test_files_are_whole_or_absent():
     file.unlink(missing_ok=True)
     with pytest.raises(FileNotFoundError):
         file.unlink()
+
+
+@pytest.fixture(params=["ram", "file"])
+def folder(request, tmp_path):
+    """A folder that is there, behind TensorFlow's two schemes that need no network."""
+    folder = place_at(f"{request.param}://{tmp_path}/folder")
+    write_json(folder / "old.json", "old")
+    return folder
+
+
+def broken(name, at=0):
+    """In place of one of TensorFlow's functions: does what it does so many times, then fails as a lost network does."""
+    function, calls = getattr(tf.io.gfile, name), []
+
+    def fail(*words, **options):
+        calls.append(words)
+        if len(calls) > at:
+            raise tf.errors.UnavailableError(None, None, "the network is down")
+        return function(*words, **options)
+
+    return fail
+
+
+@pytest.mark.parametrize("function", ["copy", "rename"])
+def test_an_error_leaves_the_old_file_and_nothing_temporary(folder, monkeypatch, function):
+    monkeypatch.setattr(tf.io.gfile, function, broken(function))
+    with pytest.raises(OSError, match="the network is down"):
+        write_json(folder / "old.json", "new")
+    assert [each.name for each in folder.iterdir()] == ["old.json"]
+    assert read_json(folder / "old.json") == "old"
+
+
+def test_a_folder_is_made_only_where_it_is_missing(tmp_path, monkeypatch):
+    folder = place_at(f"file://{tmp_path}")
+    write_json(folder / "new" / "er" / "a.json", "deep")
+    assert read_json(folder / "new" / "er" / "a.json") == "deep"
+    monkeypatch.setattr(tf.io.gfile, "makedirs", broken("makedirs"))
+    write_json(folder / "a.json", "here")
+    assert read_json(folder / "a.json") == "here"
 
 
 def test_a_folder_is_replaced_as_a_whole():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fnmatch
 import json
 import os
 import re
@@ -26,6 +27,7 @@ __all__ = [
     "atomic_write",
     "check_folder",
     "image_number",
+    "left_by_a_kill",
     "move",
     "numbered_images",
     "on_disk",
@@ -143,6 +145,18 @@ def check_folder(path: Address, name: str = "output folder") -> None:
         if os.path.lexists(each):
             where = "which is a file" if each == path else f"where {str(each)!r} is a file"
             raise InputError(f"{name} must be a folder. Received: {str(path)!r}, {where}")
+
+
+def left_by_a_kill(folder: Place, *names: str) -> list[Place]:
+    """Temporary files of ``atomic_write`` and ``move`` that a kill left in a folder.
+
+    Args:
+        folder: where they may lie; it need not be there.
+        names: patterns of the names that they were to have, as ``fnmatch`` reads them; by default all.
+    """
+    patterns = [f".{name}.*.part" for name in names or ("*",)]
+    found = [path for path in folder.glob(".*.part") if any(fnmatch.fnmatchcase(path.name, each) for each in patterns)]
+    return [path for path in found if path.is_file()]
 
 
 def move(file: Path, target: Place) -> None:

@@ -1,5 +1,6 @@
 """Stores and runs behind tf.io.gfile: on ``ram://``, which lives as long as this process, all is as on a local disk."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from affnet_tf.models.checkpoint import load_checkpoint
 from affnet_tf.pipeline.crops import CropConfig
 from affnet_tf.pipeline.prepare import prepare
 from affnet_tf.pipeline.store import open_store
-from affnet_tf.places import Remote, place_at
+from affnet_tf.places import place_at
 from affnet_tf.training.experiment import evaluate, train
 from affnet_tf.training.repeat import repeat
 
@@ -123,24 +124,36 @@ def test_a_store_goes_on_after_a_kill_and_is_absent_until_then(clips, stores, ca
     assert not any(path.is_file() for path in caches.rglob("*"))
 
 
-def test_a_kill_while_it_is_copied_up_leaves_no_store(clips, stores, monkeypatch):
-    address, taken = "ram://stores/cut", []
-    take = Remote.take
+@contextlib.contextmanager
+def stopped_at_rename(number, left=""):
+    """What a kill leaves when so many files had been given their names: the next one, under a temporary name if ``left``."""
+    rename, names = FILES.rename, []
 
-    def cut(self, file):
-        if len(taken) == 5:
+    def cut(source, target, overwrite=False):
+        if len(names) == number:
+            if left:
+                FILES.copy(source, left.format(name=target.rpartition("/")[2]))
             raise Stopped
-        taken.append(self.name)
-        take(self, file)
+        names.append(target)
+        rename(source, target, overwrite)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Remote, "take", cut)
-        with pytest.raises(Stopped):
-            prepare(clips, address, CROPS, clips_per_shard=5)
-    assert len(remote_contents(address)) == 5
-    with pytest.raises(InputError, match=r"without manifest\.json"):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FILES, "rename", cut)
+        yield
+
+
+@pytest.mark.parametrize("moved", [0, 1, 5])
+def test_a_store_whose_machine_is_lost_while_it_is_copied_up(clips, stores, tmp_path, monkeypatch, moved):
+    address = f"ram://stores/lost{moved}"
+    with stopped_at_rename(moved, left=f"{address}/.{{name}}.0a1b2c3d.part"), pytest.raises(Stopped):
+        prepare(clips, address, CROPS, clips_per_shard=5)
+    assert len(remote_contents(address)) == moved + 1
+    with pytest.raises(InputError, match="must be finished" if moved else r"without manifest\.json"):
         open_store(address)
-    prepare(clips, address, CROPS, clips_per_shard=5)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # as on a new machine
+    done = []
+    prepare(clips, address, CROPS, clips_per_shard=5, progress=lambda *state: done.append(state))
+    assert done[0] == ((6, 12) if moved == 5 else (1, 12))  # plan and first shard were there
     assert remote_contents(address) == files_of(Path(stores[0]))
 
 

@@ -113,14 +113,32 @@ def test_a_store_goes_on_after_a_kill_and_is_absent_until_then(clips, stores, ca
     assert not FILES.exists(address)
     shards = list(caches.rglob("*-00000-of-00003.tfrecord"))
     assert len(shards) == 1
-    before = shards[0].stat().st_mtime_ns
-    with pytest.raises(InputError, match=r"'ram://stores/killed' must be made by the same settings"):
-        prepare(clips, address, CropConfig(SIZE, "none", magnify=5.0), clips_per_shard=5)
-    assert shards[0].stat().st_mtime_ns == before
     done = []
     prepare(clips, address, CROPS, clips_per_shard=5, progress=lambda *state: done.append(state))
     assert done[0] == (6, 12)  # five clips were there
     assert remote_contents(address) == files_of(Path(stores[0]))
+    assert not any(path.is_file() for path in caches.rglob("*"))
+
+
+def test_what_was_begun_by_other_settings_hinders_no_store(clips, stores, caches, tmp_path, monkeypatch):
+    address, magnified = "ram://stores/begun", CropConfig(SIZE, "none", magnify=5.0)
+    others = [replace(clip, dataset="samm") for clip in clips[:4]]
+    for made_from, settings in ((clips, magnified), (others, CropConfig(28, "none"))):
+        with pytest.raises(Stopped):
+            prepare(made_from, address, settings, clips_per_shard=2, progress=stop_after(4))
+    with pytest.raises(Stopped):
+        prepare(clips, address, magnified, clips_per_shard=5, progress=stop_after(7))
+    with monkeypatch.context() as patch:  # another machine is faster
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
+        prepare(clips, address, CROPS, clips_per_shard=5)
+    with pytest.raises(
+        InputError, match=r"'ram://stores/begun' must be made by the same settings .*magnify 0\.0 against"
+    ):
+        prepare(clips, address, magnified, clips_per_shard=5)
+    prepare(clips, address, CROPS, clips_per_shard=5)
+    assert remote_contents(address) == files_of(Path(stores[0]))
+    prepare(others, address, CROPS)
+    assert len(open_store(address).clips) == 16
     assert not any(path.is_file() for path in caches.rglob("*"))
 
 

@@ -87,8 +87,8 @@ class Part:
                 size or from another revision of cropping, or one of the clips in another part.
         """
         check_folder(self.folder, "store folder")
-        finished, work = _plans(self.folder), work_folder(self.folder)
-        staged = {path.name[1 : -len(UNFINISHED)]: path / STAGED_PLAN for path in work.glob(f".*{UNFINISHED}")}
+        finished = _plans(self.folder)
+        staged = {path.name[1 : -len(UNFINISHED)]: path / STAGED_PLAN for path in self.folder.glob(f".*{UNFINISHED}")}
         plans = {**{name: path for name, path in staged.items() if path.exists()}, **finished}
         left = _left_by_a_kill(self.folder)
         if not finished and not staged and self.folder.exists() and any(x not in left for x in self.folder.iterdir()):
@@ -114,6 +114,16 @@ class Part:
         for other in finished:
             if other != self.name:
                 _check_apart(self.folder, other, keys)
+
+    def forget(self) -> None:
+        """Throw away what lies outside the store, of a remote one, if it was made by other settings or from other clips."""
+        if isinstance(self.folder, Path) or not self.stage.exists():
+            return
+        with contextlib.suppress(InputError):
+            found = read_json(self.stage / STAGED_PLAN)
+            if found.get("crop_revision") == REVISION and not self._differences(found):
+                return
+        shutil.rmtree(self.stage)
 
     def begin(self) -> None:
         """Make the folders and write down the plan."""
@@ -165,14 +175,17 @@ class Part:
             shutil.rmtree(self.stage)
 
     def _check_same(self, found: dict[str, Any]) -> None:
-        was, now = {**found["settings"], **found}, {**self.plan["settings"], **self.plan}
-        keys = [*self.plan["settings"], *COMPARED]
-        differ = [f"{key} {was.get(key)!r} against {now[key]!r}" for key in keys if was.get(key) != now[key]]
-        if differ:
+        if differ := self._differences(found):
             raise InputError(
                 f"{self.name} in store {str(self.folder)!r} must be made by the same settings from the same clips. "
                 f"Received: {'; '.join(differ)}"
             )
+
+    def _differences(self, found: dict[str, Any]) -> list[str]:
+        """What another plan has otherwise, in words."""
+        was, now = {**found["settings"], **found}, {**self.plan["settings"], **self.plan}
+        keys = [*self.plan["settings"], *COMPARED]
+        return [f"{key} {was.get(key)!r} against {now[key]!r}" for key in keys if was.get(key) != now[key]]
 
     def pictures(self) -> list[Place]:
         """The pages of the part's contact sheet, one for each shard that has a clip."""

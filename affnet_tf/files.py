@@ -79,8 +79,9 @@ def atomic_folder(path: Address, *, replace: bool = False) -> Iterator[Path]:
     A process that is killed at any moment leaves the old folder or the new one at ``path``. Where the system cannot
     exchange two names in one step, it may leave the old one beside it; ``restore`` then brings it back.
 
-    At a remote place each file is whole or absent, and the folder is not: the old one is removed, then the files of the new
-    one appear one after the other, in the order of their names. Whoever reads it must ask for all of them.
+    At a remote place each file is whole or absent, and the folder is not: once all is up under temporary names, the old one is
+    removed, then the files of the new one appear one after the other, in the order of their names. Whoever reads it must ask
+    for all of them.
 
     Raises:
         InputError: ``path`` exists and ``replace`` is false, or is a file or below one; or the disk is full.
@@ -248,12 +249,23 @@ def _scratch() -> Iterator[Path]:
 
 
 def _copy_up(folder: Path, target: Remote) -> None:
-    target.rmtree()
+    """Put a local folder in a remote one's place, which stays as it is until every file is up, under a temporary name."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    old, held = target.glob("*"), []
     try:
-        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-            (target / file.relative_to(folder).as_posix()).take(file)
+        for file in files:
+            held.append((target / file.name).hold(file))
+        while old:
+            _remove(old[-1])
+            old.pop()
+        for file, temporary in zip(files, held, strict=True):
+            temporary.replace(target / file.relative_to(folder).as_posix())
     except BaseException:
-        target.rmtree()
+        with contextlib.suppress(OSError):
+            for temporary in held if old else ():
+                temporary.unlink(missing_ok=True)
+            if not old:
+                target.rmtree()
         raise
 
 
@@ -281,11 +293,11 @@ def _exchange(one: Path, other: Path) -> bool:
     return rename(here, os.fsencode(one), here, os.fsencode(other), ctypes.c_uint(exchange)) == 0
 
 
-def _remove(path: Path) -> None:
-    if path.is_symlink() or path.is_file():
+def _remove(path: Place) -> None:
+    if path.is_file() or (isinstance(path, Path) and path.is_symlink()):
         path.unlink()
     else:
-        shutil.rmtree(path, ignore_errors=True)
+        remove_folder(path)
 
 
 def image_number(name: str) -> int | None:

@@ -116,6 +116,44 @@ def test_an_error_leaves_the_old_file_and_nothing_temporary(folder, monkeypatch,
     assert read_json(folder / "old.json") == "old"
 
 
+def replace_folder(folder, *names):
+    with atomic_folder(folder, replace=True) as temporary:
+        for name in names:
+            write_json(temporary / name, "new")
+
+
+def test_an_upload_that_fails_leaves_the_old_folder(folder, monkeypatch):
+    write_json(folder / "below" / "old.json", "old")
+    with monkeypatch.context() as patch:
+        patch.setattr(tf.io.gfile, "copy", broken("copy", at=1))
+        with pytest.raises(OSError, match="the network is down"):
+            replace_folder(folder, "a.json", "below/b.json")
+    assert {each.name for each in folder.iterdir()} == {"old.json", "below"}
+    assert read_json(folder / "old.json") == read_json(folder / "below" / "old.json") == "old"
+    replace_folder(folder, "a.json", "below/b.json")
+    assert {each.name for each in folder.iterdir()} == {"a.json", "below"}
+    assert [each.name for each in (folder / "below").iterdir()] == ["b.json"]
+    assert read_json(folder / "a.json") == read_json(folder / "below" / "b.json") == "new"
+
+
+def test_the_first_error_of_a_broken_network_is_told(folder, monkeypatch):
+    """Neither the old folder can be removed, nor what is up already."""
+    for name in ("remove", "rmtree"):
+        monkeypatch.setattr(tf.io.gfile, name, broken(name))
+    monkeypatch.setattr(tf.io.gfile, "copy", broken("copy", at=1))
+    with pytest.raises(OSError, match="the network is down") as error:
+        replace_folder(folder, "a.json", "b.json")
+    assert ".b.json." in error.value.filename
+    assert read_json(folder / "old.json") == "old"
+
+
+def test_a_folder_whose_files_could_not_be_named_is_gone(folder, monkeypatch):
+    monkeypatch.setattr(tf.io.gfile, "rename", broken("rename", at=1))
+    with pytest.raises(OSError, match="the network is down"):
+        replace_folder(folder, "a.json", "b.json")
+    assert not folder.exists()
+
+
 def test_a_folder_is_made_only_where_it_is_missing(tmp_path, monkeypatch):
     folder = place_at(f"file://{tmp_path}")
     write_json(folder / "new" / "er" / "a.json", "deep")

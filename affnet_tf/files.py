@@ -199,13 +199,18 @@ def read_json(path: Address) -> Any:
     """Read a JSON file.
 
     Raises:
-        InputError: the file is missing or is not JSON.
+        InputError: the file is missing, is a folder, or is not JSON.
     """
+    place = place_at(path)
     try:
-        with place_at(path).open("rb") as file:
+        with place.open("rb") as file:
             return json.loads(file.read().decode("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"file must exist. Received: {str(path)!r}") from None
+    except OSError:  # which one, depends on the system
+        if place.is_dir():
+            raise InputError(f"{str(path)!r} must be a file. Received: a folder") from None
+        raise
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{str(path)!r} must be JSON. Received: {error}") from None
 

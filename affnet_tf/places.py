@@ -71,8 +71,9 @@ class Remote:
     It is no ``os.PathLike``, since ``open`` and ``Path`` would take it for a local name. A folder is there once something is
     in it, and is made by what is written to it.
 
-    Whatever is asked of it raises as a local path does: ``FileNotFoundError``, ``PermissionError``, or an ``OSError`` with
-    what the file system answered; and ``InputError`` where TensorFlow is missing or does not know the scheme.
+    Whatever is asked of it raises as a local path does: ``FileNotFoundError``, ``PermissionError``, ``NotADirectoryError``, or
+    another ``OSError`` with what the file system answered; and ``InputError`` where TensorFlow is missing or does not know the
+    scheme.
 
     Attributes:
         address: such as ``gs://bucket/run``, without a slash at the end.
@@ -180,7 +181,7 @@ class Remote:
     def _mode(self) -> int | None:
         try:
             return self.stat().st_mode
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def _write(self, write: Callable[[Any], None]) -> None:
@@ -217,9 +218,17 @@ class Remote:
         except tensorflow.errors.NotFoundError:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.address) from None
         except (tensorflow.errors.PermissionDeniedError, tensorflow.errors.UnauthenticatedError) as error:
-            raise PermissionError(errno.EACCES, _line(error), self.address) from None
+            raise PermissionError(errno.EACCES, self._reason(error), self.address) from None
         except tensorflow.errors.OpError as error:
-            raise OSError(errno.EIO, _line(error), self.address) from None
+            reason = self._reason(error)  # for a local disk it is in the system's words, as TensorFlow passes them on
+            number = next((each for each in errno.errorcode if os.strerror(each) == reason), errno.EIO)
+            raise OSError(number, reason, self.address) from None
+
+    def _reason(self, error: Exception) -> str:
+        """What a file system answered, in one line, without the address that it begins with."""
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        name, _, reason = line.partition("; ")
+        return reason if name in (self.address, self.address.partition("://")[2]) else line
 
 
 Place = Path | Remote
@@ -285,7 +294,3 @@ def _tensorflow(address: str) -> Any:
     if scheme not in schemes:
         raise unknown(f"the scheme of {address!r}", scheme, sorted(schemes))
     return tensorflow
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

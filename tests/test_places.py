@@ -1,5 +1,6 @@
 """Places: local ones are pathlib's own; remote ones have what stores and runs use of it, on ``ram://`` of this process."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -114,6 +115,35 @@ def test_an_error_leaves_the_old_file_and_nothing_temporary(folder, monkeypatch,
         write_json(folder / "old.json", "new")
     assert [each.name for each in folder.iterdir()] == ["old.json"]
     assert read_json(folder / "old.json") == "old"
+
+
+def test_below_a_file_nothing_is(tmp_path):
+    """What pathlib answers, by TensorFlow's own scheme for local files."""
+    (tmp_path / "m.tflite").write_text("x")
+    for place in (tmp_path / "m.tflite" / "config.json", place_at(f"file://{tmp_path}/m.tflite/config.json")):
+        assert (place.exists(), place.is_file(), place.is_dir()) == (False, False, False)
+        for touch in (place.stat, lambda place=place: place.open("rb")):
+            with pytest.raises(NotADirectoryError) as error:
+                touch()
+            assert (error.value.errno, error.value.strerror) == (errno.ENOTDIR, "Not a directory")
+            assert error.value.filename == str(place)
+        with pytest.raises(InputError, match=r"file must exist\. Received: '.*m\.tflite/config\.json'"):
+            read_json(place)
+
+
+def test_a_folder_is_no_file(folder, tmp_path):
+    for place in (folder, tmp_path):
+        with pytest.raises(InputError, match=rf"{place}' must be a file\. Received: a folder"):
+            read_json(place)
+
+
+def test_an_answer_that_is_no_systems_word_is_told_in_one_line(monkeypatch):
+    def refuse(address):
+        raise tf.errors.UnavailableError(None, None, f"HTTP 503; try again\nwhen reading {address}")
+
+    monkeypatch.setattr(tf.io.gfile, "stat", refuse)
+    with pytest.raises(OSError, match=r"\[Errno 5\] HTTP 503; try again: 'gs://b/x'$"):
+        place_at("gs://b/x").exists()
 
 
 def replace_folder(folder, *names):

@@ -339,6 +339,14 @@ def test_what_must_be_local_says_so(fails, trained, words, what):
     assert line == f"affnet: {what} must be on a local disk. Received: 'gs://b/people'\n"
 
 
+def test_a_tflite_file_at_an_address(fails, tmp_path):
+    (tmp_path / "m.tflite").touch()
+    line = fails("predict", tmp_path, "--model", f"file://{tmp_path}/m.tflite")
+    assert line == (
+        f"affnet: a model that is no checkpoint must be on a local disk. Received: 'file://{tmp_path}/m.tflite'\n"
+    )
+
+
 def test_what_is_not_there(fails):
     assert "a store must be a folder that affnet prepare wrote" in fails(
         "train", "ram://no/store", "--out", "ram://no/run"

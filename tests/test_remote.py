@@ -17,7 +17,7 @@ from affnet_tf.config import ExperimentConfig, TrainConfig, replace
 from affnet_tf.errors import InputError
 from affnet_tf.evaluation.paper_table import compare_runs
 from affnet_tf.evaluation.report import score_file, write_report
-from affnet_tf.files import read_json, write_json
+from affnet_tf.files import atomic_write, read_json, write_json
 from affnet_tf.inference.predictor import load_predictor
 from affnet_tf.models.checkpoint import load_checkpoint
 from affnet_tf.pipeline.crops import CropConfig
@@ -241,6 +241,15 @@ def test_seeds(stores):
         write_report("ram://runs/seeds")
 
 
+@pytest.mark.slow
+def test_processes_write_to_an_address(clips, runs, tmp_path):
+    """Of a kind that several processes see."""
+    store = prepare(clips, f"file://{tmp_path}/store", CROPS, clips_per_shard=5).store.path
+    evaluate(store, f"file://{tmp_path}/run", CONFIG, parallel=2)
+    assert files_of(tmp_path / "run").keys() == files_of(runs[0]).keys()
+    assert (tmp_path / "run" / "predictions.csv").read_bytes() == (runs[0] / "predictions.csv").read_bytes()
+
+
 @pytest.fixture(scope="module")
 def trained(stores, tmp_path_factory):
     """One network, trained on a local disk without keeping its state, and at ram:// in two goes: checkpoint and folders."""
@@ -285,14 +294,27 @@ def test_the_command_line(tmp_path, capsys):
     store, run = "ram://cli/store", "ram://cli/run"
     assert run_command("prepare", "casme2", tmp_path / "people", store, "--size", 40, "--workers", 1, "--quiet") == 0
     assert run_command("evaluate", store, "--out", f"{run}/loso", "--protocol", "kfold", "--k", 2, *settings) == 0
-    assert run_command("train", store, "--out", f"{run}/final", *settings) == 0
+    config = ("--config", f"{run}/loso/config.json")
+    assert run_command("train", store, "--out", f"{run}/final", *config, "--quiet") == 0
+    for name, data in remote_contents(f"{run}/loso").items():
+        with atomic_write(f"{run}/again/{name}") as file:
+            file.write(data)
     assert (
         run_command("evaluate", store, "--out", f"{run}/loso", "--protocol", "kfold", "--k", 2, *settings, "--resume")
         == 0
     )
-    for words in (("report", f"{run}/loso"), ("score", f"{run}/loso/predictions.csv"), ("describe", f"{run}/final")):
+    for words in (
+        ("report", f"{run}/loso"),
+        ("score", f"{run}/loso/predictions.csv"),
+        ("compare", f"{run}/loso", f"{run}/again"),
+        ("describe", f"{run}/final"),
+        ("export", f"{run}/final", "--out", tmp_path / "bundle", "--recipe", "float32", "--store", store)
+        + ("--scores", f"{run}/loso"),
+    ):
         assert run_command(*words, "--quiet") == 0
-    assert run_command("export", f"{run}/final", "--out", tmp_path / "bundle", "--recipe", "float32", "--quiet") == 0
+    scored, _ = score_file(f"{run}/loso/predictions.csv")
+    card = (tmp_path / "bundle" / "float32" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert f"| kfold | all | 12 | 3 | {scored['accuracy']:.3f} (" in card
     clip = tmp_path / "people" / "Cropped" / "sub01" / "EP00"
     out = ("--detector", "none", "--out", "ram://cli/prediction", "--quiet")
     assert run_command("predict", clip, "--model", f"{run}/final", *out) == 0

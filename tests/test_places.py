@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
-from test_without_tensorflow import environment_without_tensorflow
+from environments import environment_without_tensorflow
 
 from affnet_tf.errors import InputError
 from affnet_tf.files import atomic_folder, atomic_write, check_folder, on_disk, read_json, write_json

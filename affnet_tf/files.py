@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fnmatch
 import json
 import os
 import re
@@ -26,6 +27,7 @@ __all__ = [
     "atomic_write",
     "check_folder",
     "image_number",
+    "left_by_a_kill",
     "move",
     "numbered_images",
     "on_disk",
@@ -77,8 +79,9 @@ def atomic_folder(path: Address, *, replace: bool = False) -> Iterator[Path]:
     A process that is killed at any moment leaves the old folder or the new one at ``path``. Where the system cannot
     exchange two names in one step, it may leave the old one beside it; ``restore`` then brings it back.
 
-    At a remote place each file is whole or absent, and the folder is not: the old one is removed, then the files of the new
-    one appear one after the other, in the order of their names. Whoever reads it must ask for all of them.
+    At a remote place each file is whole or absent, and the folder is not: once all is up under temporary names, the old one is
+    removed, then the files of the new one appear one after the other, in the order of their names. Whoever reads it must ask
+    for all of them.
 
     Raises:
         InputError: ``path`` exists and ``replace`` is false, or is a file or below one; or the disk is full.
@@ -145,6 +148,18 @@ def check_folder(path: Address, name: str = "output folder") -> None:
             raise InputError(f"{name} must be a folder. Received: {str(path)!r}, {where}")
 
 
+def left_by_a_kill(folder: Place, *names: str) -> list[Place]:
+    """Temporary files of ``atomic_write`` and ``move`` that a kill left in a folder.
+
+    Args:
+        folder: where they may lie; it need not be there.
+        names: patterns of the names that they were to have, as ``fnmatch`` reads them; by default all.
+    """
+    patterns = [f".{name}.*.part" for name in names or ("*",)]
+    found = [path for path in folder.glob(".*.part") if any(fnmatch.fnmatchcase(path.name, each) for each in patterns)]
+    return [path for path in found if path.is_file()]
+
+
 def move(file: Path, target: Place) -> None:
     """Give a finished local file its place; what had the name is replaced."""
     if isinstance(target, Remote):
@@ -184,13 +199,18 @@ def read_json(path: Address) -> Any:
     """Read a JSON file.
 
     Raises:
-        InputError: the file is missing or is not JSON.
+        InputError: the file is missing, is a folder, or is not JSON.
     """
+    place = place_at(path)
     try:
-        with place_at(path).open("rb") as file:
+        with place.open("rb") as file:
             return json.loads(file.read().decode("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"file must exist. Received: {str(path)!r}") from None
+    except OSError:  # which one, depends on the system
+        if place.is_dir():
+            raise InputError(f"{str(path)!r} must be a file. Received: a folder") from None
+        raise
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{str(path)!r} must be JSON. Received: {error}") from None
 
@@ -234,12 +254,23 @@ def _scratch() -> Iterator[Path]:
 
 
 def _copy_up(folder: Path, target: Remote) -> None:
-    target.rmtree()
+    """Put a local folder in a remote one's place, which stays as it is until every file is up, under a temporary name."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    old, held = target.glob("*"), []
     try:
-        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-            (target / file.relative_to(folder).as_posix()).take(file)
+        for file in files:
+            held.append((target / file.name).hold(file))
+        while old:
+            _remove(old[-1])
+            old.pop()
+        for file, temporary in zip(files, held, strict=True):
+            temporary.replace(target / file.relative_to(folder).as_posix())
     except BaseException:
-        target.rmtree()
+        with contextlib.suppress(OSError):
+            for temporary in held if old else ():
+                temporary.unlink(missing_ok=True)
+            if not old:
+                target.rmtree()
         raise
 
 
@@ -267,11 +298,11 @@ def _exchange(one: Path, other: Path) -> bool:
     return rename(here, os.fsencode(one), here, os.fsencode(other), ctypes.c_uint(exchange)) == 0
 
 
-def _remove(path: Path) -> None:
-    if path.is_symlink() or path.is_file():
+def _remove(path: Place) -> None:
+    if path.is_file() or (isinstance(path, Path) and path.is_symlink()):
         path.unlink()
     else:
-        shutil.rmtree(path, ignore_errors=True)
+        remove_folder(path)
 
 
 def image_number(name: str) -> int | None:

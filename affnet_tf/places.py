@@ -16,7 +16,7 @@ import os
 import re
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -71,8 +71,9 @@ class Remote:
     It is no ``os.PathLike``, since ``open`` and ``Path`` would take it for a local name. A folder is there once something is
     in it, and is made by what is written to it.
 
-    Whatever is asked of it raises as a local path does: ``FileNotFoundError``, ``PermissionError``, or an ``OSError`` with
-    what the file system answered; and ``InputError`` where TensorFlow is missing or does not know the scheme.
+    Whatever is asked of it raises as a local path does: ``FileNotFoundError``, ``PermissionError``, ``NotADirectoryError``, or
+    another ``OSError`` with what the file system answered; and ``InputError`` where TensorFlow is missing or does not know the
+    scheme.
 
     Attributes:
         address: such as ``gs://bucket/run``, without a slash at the end.
@@ -151,15 +152,22 @@ class Remote:
         """Become a copy of a local file, whole or not at all: under a temporary name first, which then replaces this one.
 
         An object store copies under the new name, and removes the old one. A process that is killed in between may leave
-        the temporary one, a hidden file that ends in ``.part``.
+        the temporary one, a hidden file that ends in ``.part``; an error leaves none.
         """
-        # An object store does without folders, and asks for more rights to make one than to write.
-        with contextlib.suppress(OSError), self._files() as files:
-            files.makedirs(self.parent.address)
+        temporary = self.hold(file)
+        with temporary._removed_by_an_error():
+            temporary.replace(self)
+
+    def hold(self, file: Path) -> Remote:
+        """Copy a local file up, to a temporary name beside this one, and return that."""
         temporary = self.parent / f".{self.name}.{uuid.uuid4().hex[:8]}.part"
-        with self._files() as files:
-            files.copy(str(file), temporary.address, overwrite=True)
-            files.rename(temporary.address, self.address, overwrite=True)
+        with temporary._removed_by_an_error():
+            temporary._write(lambda files: files.copy(str(file), temporary.address, overwrite=True))
+        return temporary
+
+    def replace(self, target: Remote) -> None:
+        """Give the file another name; what had it is replaced."""
+        target._write(lambda files: files.rename(self.address, target.address, overwrite=True))
 
     def unlink(self, missing_ok: bool = False) -> None:
         with contextlib.suppress(FileNotFoundError) if missing_ok else contextlib.nullcontext(), self._files() as files:
@@ -173,8 +181,33 @@ class Remote:
     def _mode(self) -> int | None:
         try:
             return self.stat().st_mode
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
+
+    def _write(self, write: Callable[[Any], None]) -> None:
+        """Do what makes this file, and make its folder first where the file system misses it.
+
+        An object store does without folders, and asks for more rights to make one than to write.
+        """
+        with self._files() as files:
+            if self.address.startswith("ram://"):  # is silent about a missing folder, and then lists nothing in it
+                files.makedirs(self.parent.address)
+        try:
+            with self._files() as files:
+                write(files)
+        except FileNotFoundError:
+            with self._files() as files:
+                files.makedirs(self.parent.address)
+                write(files)
+
+    @contextlib.contextmanager
+    def _removed_by_an_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self.unlink()
+            raise
 
     @contextlib.contextmanager
     def _files(self) -> Iterator[Any]:
@@ -185,9 +218,17 @@ class Remote:
         except tensorflow.errors.NotFoundError:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.address) from None
         except (tensorflow.errors.PermissionDeniedError, tensorflow.errors.UnauthenticatedError) as error:
-            raise PermissionError(errno.EACCES, _line(error), self.address) from None
+            raise PermissionError(errno.EACCES, self._reason(error), self.address) from None
         except tensorflow.errors.OpError as error:
-            raise OSError(errno.EIO, _line(error), self.address) from None
+            reason = self._reason(error)  # for a local disk it is in the system's words, as TensorFlow passes them on
+            number = next((each for each in errno.errorcode if os.strerror(each) == reason), errno.EIO)
+            raise OSError(number, reason, self.address) from None
+
+    def _reason(self, error: Exception) -> str:
+        """What a file system answered, in one line, without the address that it begins with."""
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        name, _, reason = line.partition("; ")
+        return reason if name in (self.address, self.address.partition("://")[2]) else line
 
 
 Place = Path | Remote
@@ -253,7 +294,3 @@ def _tensorflow(address: str) -> Any:
     if scheme not in schemes:
         raise unknown(f"the scheme of {address!r}", scheme, sorted(schemes))
     return tensorflow
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -120,6 +120,64 @@ def test_interrupted_and_resumed_it_ends_with_the_same_weights(trainer, restarte
     assert history == reference[2]
 
 
+def epoch_of(state):
+    if not state.exists():
+        return 0
+    with np.load(state) as saved:
+        return int(saved["epoch"])
+
+
+@pytest.mark.parametrize(
+    ("keep_seconds", "kept"), [(0, [1, 2, 3, 4]), (20, [0, 2, 2, 4]), (25, [0, 0, 3, 3]), (math.inf, [0] * 4)]
+)
+def test_a_state_is_kept_once_so_many_seconds_went_by_and_at_the_end(
+    trainer, restarted, reference, tmp_path, monkeypatch, keep_seconds, kept
+):
+    """Each epoch takes ten seconds by the clock."""
+    state, now, seen = tmp_path / "state.npz", [100.0], []
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+
+    def tick(batch, logs):
+        now[0] += 10 / STEPS
+
+    def look(epoch, logs):
+        seen.append(epoch_of(state))
+
+    clock = keras.callbacks.LambdaCallback(on_train_batch_end=tick, on_epoch_end=look)
+    trainer.reset()
+    trainer.fit(batches, state=state, keep_seconds=keep_seconds, callbacks=[clock])
+    assert seen == kept
+    assert epoch_of(state) == CONFIG.epochs
+    restarted.reset()
+    history = restarted.fit(lambda skip: pytest.fail("no epoch is left"), state=state)
+    assert equal(weights(restarted.model), reference[0])
+    assert history == reference[2]
+
+
+def test_what_breaks_a_fit_off_in_an_epoch_keeps_the_one_before(trainer, restarted, reference, tmp_path):
+    steps = []
+
+    def interrupt(batch, logs):
+        steps.append(batch)
+        if len(steps) == 2 * STEPS + 1:
+            raise KeyboardInterrupt
+
+    trainer.reset()
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(
+            batches,
+            state=tmp_path / "state.npz",
+            keep_seconds=1e6,
+            callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=interrupt)],
+        )
+    assert epoch_of(tmp_path / "state.npz") == 2
+    restarted.reset()
+    history = restarted.fit(batches, state=tmp_path / "state.npz")
+    assert equal(weights(restarted.model), reference[0])
+    assert equal([np.array(v) for v in restarted.model.optimizer.variables], reference[1])
+    assert history == reference[2]
+
+
 @pytest.mark.parametrize("synchronous", [True, False])
 def test_a_loss_that_is_not_finite_stops_the_fit_at_its_step(trainer, tmp_path, synchronous):
     """The first batch of the third epoch is the first bad one; the state of the second epoch stays, and can be gone on from."""

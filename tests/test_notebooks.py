@@ -12,9 +12,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from environments import environment_without_tensorflow
 from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
-from test_without_tensorflow import environment_without_tensorflow
 
 ROOT = Path(__file__).parent.parent
 NAMES = ("01_quickstart", "02_train_on_tpu", "03_evaluate", "04_export_android")

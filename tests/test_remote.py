@@ -1,5 +1,6 @@
 """Stores and runs behind tf.io.gfile: on ``ram://``, which lives as long as this process, all is as on a local disk."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -16,13 +17,13 @@ from affnet_tf.config import ExperimentConfig, TrainConfig, replace
 from affnet_tf.errors import InputError
 from affnet_tf.evaluation.paper_table import compare_runs
 from affnet_tf.evaluation.report import score_file, write_report
-from affnet_tf.files import read_json, write_json
+from affnet_tf.files import atomic_write, read_json, write_json
 from affnet_tf.inference.predictor import load_predictor
 from affnet_tf.models.checkpoint import load_checkpoint
 from affnet_tf.pipeline.crops import CropConfig
 from affnet_tf.pipeline.prepare import prepare
 from affnet_tf.pipeline.store import open_store
-from affnet_tf.places import Remote, place_at
+from affnet_tf.places import place_at
 from affnet_tf.training.experiment import evaluate, train
 from affnet_tf.training.repeat import repeat
 
@@ -112,10 +113,6 @@ def test_a_store_goes_on_after_a_kill_and_is_absent_until_then(clips, stores, ca
     assert not FILES.exists(address)
     shards = list(caches.rglob("*-00000-of-00003.tfrecord"))
     assert len(shards) == 1
-    before = shards[0].stat().st_mtime_ns
-    with pytest.raises(InputError, match=r"'ram://stores/killed' must be made by the same settings"):
-        prepare(clips, address, CropConfig(SIZE, "none", magnify=5.0), clips_per_shard=5)
-    assert shards[0].stat().st_mtime_ns == before
     done = []
     prepare(clips, address, CROPS, clips_per_shard=5, progress=lambda *state: done.append(state))
     assert done[0] == (6, 12)  # five clips were there
@@ -123,24 +120,58 @@ def test_a_store_goes_on_after_a_kill_and_is_absent_until_then(clips, stores, ca
     assert not any(path.is_file() for path in caches.rglob("*"))
 
 
-def test_a_kill_while_it_is_copied_up_leaves_no_store(clips, stores, monkeypatch):
-    address, taken = "ram://stores/cut", []
-    take = Remote.take
-
-    def cut(self, file):
-        if len(taken) == 5:
-            raise Stopped
-        taken.append(self.name)
-        take(self, file)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Remote, "take", cut)
+def test_what_was_begun_by_other_settings_hinders_no_store(clips, stores, caches, tmp_path, monkeypatch):
+    address, magnified = "ram://stores/begun", CropConfig(SIZE, "none", magnify=5.0)
+    others = [replace(clip, dataset="samm") for clip in clips[:4]]
+    for made_from, settings in ((clips, magnified), (others, CropConfig(28, "none"))):
         with pytest.raises(Stopped):
-            prepare(clips, address, CROPS, clips_per_shard=5)
-    assert len(remote_contents(address)) == 5
-    with pytest.raises(InputError, match=r"without manifest\.json"):
-        open_store(address)
+            prepare(made_from, address, settings, clips_per_shard=2, progress=stop_after(4))
+    with pytest.raises(Stopped):
+        prepare(clips, address, magnified, clips_per_shard=5, progress=stop_after(7))
+    with monkeypatch.context() as patch:  # another machine is faster
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
+        prepare(clips, address, CROPS, clips_per_shard=5)
+    with pytest.raises(
+        InputError, match=r"'ram://stores/begun' must be made by the same settings .*magnify 0\.0 against"
+    ):
+        prepare(clips, address, magnified, clips_per_shard=5)
     prepare(clips, address, CROPS, clips_per_shard=5)
+    assert remote_contents(address) == files_of(Path(stores[0]))
+    prepare(others, address, CROPS)
+    assert len(open_store(address).clips) == 16
+    assert not any(path.is_file() for path in caches.rglob("*"))
+
+
+@contextlib.contextmanager
+def stopped_at_rename(number, left=""):
+    """What a kill leaves when so many files had been given their names: the next one, under a temporary name if ``left``."""
+    rename, names = FILES.rename, []
+
+    def cut(source, target, overwrite=False):
+        if len(names) == number:
+            if left:
+                FILES.copy(source, left.format(name=target.rpartition("/")[2]))
+            raise Stopped
+        names.append(target)
+        rename(source, target, overwrite)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FILES, "rename", cut)
+        yield
+
+
+@pytest.mark.parametrize("moved", [0, 1, 5])
+def test_a_store_whose_machine_is_lost_while_it_is_copied_up(clips, stores, tmp_path, monkeypatch, moved):
+    address = f"ram://stores/lost{moved}"
+    with stopped_at_rename(moved, left=f"{address}/.{{name}}.0a1b2c3d.part"), pytest.raises(Stopped):
+        prepare(clips, address, CROPS, clips_per_shard=5)
+    assert len(remote_contents(address)) == moved + 1
+    with pytest.raises(InputError, match="must be finished" if moved else r"without manifest\.json"):
+        open_store(address)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # as on a new machine
+    done = []
+    prepare(clips, address, CROPS, clips_per_shard=5, progress=lambda *state: done.append(state))
+    assert done[0] == ((6, 12) if moved == 5 else (1, 12))  # plan and first shard were there
     assert remote_contents(address) == files_of(Path(stores[0]))
 
 
@@ -210,6 +241,15 @@ def test_seeds(stores):
         write_report("ram://runs/seeds")
 
 
+@pytest.mark.slow
+def test_processes_write_to_an_address(clips, runs, tmp_path):
+    """Of a kind that several processes see."""
+    store = prepare(clips, f"file://{tmp_path}/store", CROPS, clips_per_shard=5).store.path
+    evaluate(store, f"file://{tmp_path}/run", CONFIG, parallel=2)
+    assert files_of(tmp_path / "run").keys() == files_of(runs[0]).keys()
+    assert (tmp_path / "run" / "predictions.csv").read_bytes() == (runs[0] / "predictions.csv").read_bytes()
+
+
 @pytest.fixture(scope="module")
 def trained(stores, tmp_path_factory):
     """One network, trained on a local disk without keeping its state, and at ram:// in two goes: checkpoint and folders."""
@@ -254,14 +294,27 @@ def test_the_command_line(tmp_path, capsys):
     store, run = "ram://cli/store", "ram://cli/run"
     assert run_command("prepare", "casme2", tmp_path / "people", store, "--size", 40, "--workers", 1, "--quiet") == 0
     assert run_command("evaluate", store, "--out", f"{run}/loso", "--protocol", "kfold", "--k", 2, *settings) == 0
-    assert run_command("train", store, "--out", f"{run}/final", *settings) == 0
+    config = ("--config", f"{run}/loso/config.json")
+    assert run_command("train", store, "--out", f"{run}/final", *config, "--quiet") == 0
+    for name, data in remote_contents(f"{run}/loso").items():
+        with atomic_write(f"{run}/again/{name}") as file:
+            file.write(data)
     assert (
         run_command("evaluate", store, "--out", f"{run}/loso", "--protocol", "kfold", "--k", 2, *settings, "--resume")
         == 0
     )
-    for words in (("report", f"{run}/loso"), ("score", f"{run}/loso/predictions.csv"), ("describe", f"{run}/final")):
+    for words in (
+        ("report", f"{run}/loso"),
+        ("score", f"{run}/loso/predictions.csv"),
+        ("compare", f"{run}/loso", f"{run}/again"),
+        ("describe", f"{run}/final"),
+        ("export", f"{run}/final", "--out", tmp_path / "bundle", "--recipe", "float32", "--store", store)
+        + ("--scores", f"{run}/loso"),
+    ):
         assert run_command(*words, "--quiet") == 0
-    assert run_command("export", f"{run}/final", "--out", tmp_path / "bundle", "--recipe", "float32", "--quiet") == 0
+    scored, _ = score_file(f"{run}/loso/predictions.csv")
+    card = (tmp_path / "bundle" / "float32" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert f"| kfold | all | 12 | 3 | {scored['accuracy']:.3f} (" in card
     clip = tmp_path / "people" / "Cropped" / "sub01" / "EP00"
     out = ("--detector", "none", "--out", "ram://cli/prediction", "--quiet")
     assert run_command("predict", clip, "--model", f"{run}/final", *out) == 0
@@ -306,6 +359,14 @@ def test_a_scheme_that_tensorflow_does_not_know(fails, tmp_path, words):
 def test_what_must_be_local_says_so(fails, trained, words, what):
     line = fails(*words)
     assert line == f"affnet: {what} must be on a local disk. Received: 'gs://b/people'\n"
+
+
+def test_a_tflite_file_at_an_address(fails, tmp_path):
+    (tmp_path / "m.tflite").touch()
+    line = fails("predict", tmp_path, "--model", f"file://{tmp_path}/m.tflite")
+    assert line == (
+        f"affnet: a model that is no checkpoint must be on a local disk. Received: 'file://{tmp_path}/m.tflite'\n"
+    )
 
 
 def test_what_is_not_there(fails):

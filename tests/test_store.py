@@ -127,6 +127,18 @@ def test_a_finished_store_is_left_as_it_is(clips, whole, tmp_path):
     assert all((tmp_path / "store" / name).stat().st_mtime_ns == time for name, time in times.items())
 
 
+def test_what_a_kill_left_goes_and_what_is_others_stays(clips, whole, tmp_path):
+    store = shutil.copytree(whole, tmp_path / "store")
+    theirs = [".film.mp4.part", ".manifest.part", ".casme2.txt.a1b2c3d4.part"]
+    left = [f".{name}.a1b2c3d4.part" for name in ("manifest.json", "clips.csv", "casme2.plan.json")]
+    left += [f".casme2-00002-of-00003.{suffix}.a1b2c3d4.part" for suffix in ("json", "png", "tfrecord")]
+    for name in (*theirs, *left):
+        (store / name).touch()
+    (store / ".clips.csv.x.part").mkdir()
+    prepare(clips, store, SETTINGS)
+    assert {path.name for path in store.glob(".*")} == {*theirs, ".clips.csv.x.part"}
+
+
 def test_the_hash_tells_contents_apart(clips, whole, tmp_path):
     assert prepare(clips[:7], tmp_path / "fewer", SETTINGS).store.hash != open_store(whole).hash
     assert prepare(clips, tmp_path / "smaller", CropConfig(28, "none")).store.hash != open_store(whole).hash

@@ -42,6 +42,13 @@ def trained(store, tmp_path_factory):
     return out, train(store, out, HELD_OUT, tensorboard=False)
 
 
+@pytest.mark.parametrize("seconds", [-1.0, float("nan")])
+def test_a_time_that_is_none_is_refused_before_anything_is_written(store, tmp_path, seconds):
+    with pytest.raises(InputError, match=rf"keep_seconds must be at least 0\. Received: {seconds}"):
+        train(store, tmp_path / "run", CONFIG, keep_seconds=seconds)
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_checkpoint_on_disk_is_the_network_returned(trained, store):
     out, checkpoint = trained
     again = load_checkpoint(out / "model")

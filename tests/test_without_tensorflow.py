@@ -4,16 +4,14 @@ import json
 import os
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
-import keras
 import pytest
+from environments import environment_without_tensorflow
 
 pytest.importorskip("jax")
 
 ROOT = Path(__file__).parent.parent
-LEFT_OUT = ("tensorflow", "tf_keras", "tensorboard", "mtcnn", "__editable__", "affnet_tf")
 
 CODE = """
 import importlib, importlib.util, json, pkgutil, sys
@@ -68,21 +66,6 @@ assert "tensorflow" not in sys.modules
 print(json.dumps([str(devices), images.shape, images.dtype.name, history["loss"][0], history["loss"][-1],
                   score(Predictions(("a", "b", "c"), tuple(rows))).uf1, len(imported)]))
 """
-
-
-def environment_without_tensorflow(folder: Path) -> Path:
-    """Its Python; every other installed package is linked into it."""
-    # Not asked of Python: the packages may lie in an environment that this one only names.
-    installed = Path(keras.__file__).parent.parent
-    packages = folder / "packages"
-    packages.mkdir()
-    for entry in installed.iterdir():
-        if not entry.name.startswith(LEFT_OUT):
-            (packages / entry.name).symlink_to(entry)
-    venv.create(folder / "venv", with_pip=False, symlinks=True)
-    (own,) = (folder / "venv" / "lib").glob("python*/site-packages")
-    (own / "packages.pth").write_text(f"{packages}\n")
-    return folder / "venv" / "bin" / "python"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links and folders as on Unix")

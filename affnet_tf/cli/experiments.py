@@ -76,8 +76,16 @@ def train(
     with silent():
         from affnet_tf.training.experiment import train as train_network
     with console.progress("train") as progress:
-        options = {"device": device, "resume": resume, "keep_seconds": keep_seconds}
-        checkpoint = train_network(store, out, chosen, progress=progress, note=console.note, **options)
+        checkpoint = train_network(
+            store,
+            out,
+            chosen,
+            device=device,
+            resume=resume,
+            keep_seconds=keep_seconds,
+            progress=progress,
+            note=console.note,
+        )
     folder = str(place_at(out) / "model")
     console.result(
         {"model": folder, "labels": list(checkpoint.labels), **checkpoint.details},

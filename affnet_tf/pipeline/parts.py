@@ -2,7 +2,7 @@
 
 What a run makes lies in a hidden folder until all of it is there, and is then moved into place. A run that was killed finds it
 there; a run that fails takes away what it made. The hidden folder is the store's, or, of a store at a remote place, one on the
-local disk: then what is finished is copied up.
+local disk: then what is finished is copied up, the plan first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 from affnet_tf.datasets.clips import Clip
 from affnet_tf.errors import InputError
-from affnet_tf.files import atomic_write, check_folder, move, read_json, write_json
+from affnet_tf.files import atomic_write, check_folder, left_by_a_kill, move, read_json, write_json
 from affnet_tf.pipeline.crops import REVISION, CropConfig
 from affnet_tf.pipeline.store import CLIPS, FORMAT, MANIFEST, UNFINISHED, write_rows
 from affnet_tf.places import Place
@@ -87,10 +87,11 @@ class Part:
                 size or from another revision of cropping, or one of the clips in another part.
         """
         check_folder(self.folder, "store folder")
-        finished, work = _plans(self.folder), work_folder(self.folder)
-        staged = {path.name[1 : -len(UNFINISHED)]: path / STAGED_PLAN for path in work.glob(f".*{UNFINISHED}")}
+        finished = _plans(self.folder)
+        staged = {path.name[1 : -len(UNFINISHED)]: path / STAGED_PLAN for path in self.folder.glob(f".*{UNFINISHED}")}
         plans = {**{name: path for name, path in staged.items() if path.exists()}, **finished}
-        if not finished and not staged and self.folder.exists() and any(self.folder.iterdir()):
+        left = _left_by_a_kill(self.folder)
+        if not finished and not staged and self.folder.exists() and any(x not in left for x in self.folder.iterdir()):
             raise InputError(
                 f"store folder must be new, empty or a store. Received: {str(self.folder)!r}, which holds something else"
             )
@@ -113,6 +114,16 @@ class Part:
         for other in finished:
             if other != self.name:
                 _check_apart(self.folder, other, keys)
+
+    def forget(self) -> None:
+        """Throw away what lies outside the store, of a remote one, if it was made by other settings or from other clips."""
+        if isinstance(self.folder, Path) or not self.stage.exists():
+            return
+        with contextlib.suppress(InputError):
+            found = read_json(self.stage / STAGED_PLAN)
+            if found.get("crop_revision") == REVISION and not self._differences(found):
+                return
+        shutil.rmtree(self.stage)
 
     def begin(self) -> None:
         """Make the folders and write down the plan."""
@@ -146,12 +157,11 @@ class Part:
     def commit(self) -> None:
         """Move what was made into place. A kill on the way leaves a store that says that it is unfinished."""
         plan = self.folder / f"{self.name}{PLAN}"
-        if not self.stage.exists() and plan.exists() and read_json(plan) == self.plan:
-            return
-        self.begin()
         made = [shard for shard in self.shards if (self.stage / f"{shard}.json").exists()]
         if made:
             (self.folder / MANIFEST).unlink(missing_ok=True)
+        if not plan.exists() or read_json(plan) != self.plan:
+            write_json(plan, self.plan)  # first: by it the part is known again, on a machine that has no stage too
         for shard in made:
             # A shard without its document doesn't count: it goes first and comes last. What was moved before a kill is there.
             shown = bool(read_json(self.stage / f"{shard}.json")["clips"])
@@ -161,18 +171,21 @@ class Part:
             for suffix in (".png", ".tfrecord", ".json"):
                 if (self.stage / f"{shard}{suffix}").exists():
                     move(self.stage / f"{shard}{suffix}", self.folder / f"{shard}{suffix}")
-        move(self.stage / STAGED_PLAN, plan)
-        shutil.rmtree(self.stage)
+        if self.stage.exists():
+            shutil.rmtree(self.stage)
 
     def _check_same(self, found: dict[str, Any]) -> None:
-        was, now = {**found["settings"], **found}, {**self.plan["settings"], **self.plan}
-        keys = [*self.plan["settings"], *COMPARED]
-        differ = [f"{key} {was.get(key)!r} against {now[key]!r}" for key in keys if was.get(key) != now[key]]
-        if differ:
+        if differ := self._differences(found):
             raise InputError(
                 f"{self.name} in store {str(self.folder)!r} must be made by the same settings from the same clips. "
                 f"Received: {'; '.join(differ)}"
             )
+
+    def _differences(self, found: dict[str, Any]) -> list[str]:
+        """What another plan has otherwise, in words."""
+        was, now = {**found["settings"], **found}, {**self.plan["settings"], **self.plan}
+        keys = [*self.plan["settings"], *COMPARED]
+        return [f"{key} {was.get(key)!r} against {now[key]!r}" for key in keys if was.get(key) != now[key]]
 
     def pictures(self) -> list[Place]:
         """The pages of the part's contact sheet, one for each shard that has a clip."""
@@ -192,7 +205,7 @@ def work_folder(store: Place) -> Path:
 
 def write_manifest(folder: Place) -> None:
     """Write clips.csv and the manifest over all parts, in the order of their names, unless they say the same already."""
-    for path in folder.glob(".*.part"):  # of a run that was killed while it wrote or copied them
+    for path in _left_by_a_kill(folder):
         path.unlink()
     parts, shards, rows = {}, {}, []
     for part, path in _plans(folder).items():
@@ -231,6 +244,11 @@ def write_manifest(folder: Place) -> None:
     with atomic_write(folder / CLIPS) as file:
         file.write(text.getvalue().encode())
     write_json(folder / MANIFEST, manifest)
+
+
+def _left_by_a_kill(folder: Place) -> list[Place]:
+    """Temporary files of what is written to a store, or copied up to it."""
+    return left_by_a_kill(folder, CLIPS, MANIFEST, f"*{PLAN}", "*-?????-of-?????.*")
 
 
 def _distinct(versions: Iterable[dict[str, str]]) -> list[dict[str, str]]:

@@ -83,12 +83,15 @@ def train(
     Writes config.json, manifest.json, history.json, the checkpoint ``model/`` and TensorBoard logs to ``out``, on a local disk
     or at an address such as ``gs://bucket/run``. With ``resume`` a run that was killed goes on after the last epoch whose state
     was kept, and ends with the same weights; one that is finished is not trained again. The state, 17 MB for ``affectivenet``,
-    is kept after an epoch if ``keep_seconds`` went by since it last was: by default after every epoch. ``progress`` is called
-    after each epoch with (epochs done, epochs in all, its losses in words); ``note`` is told in words what it is trained on.
+    is kept after an epoch if ``keep_seconds`` went by since it last was, by default after every epoch, and when training ends
+    or breaks off. ``progress`` is called after each epoch with (epochs done, epochs in all, its losses in words); ``note`` is
+    told in words what it is trained on.
 
     Raises:
-        InputError: a bad store, an ``out`` that exists without ``resume``, or one that was made by another config.
+        InputError: a bad store, an ``out`` that exists without ``resume``, or one that was made by another config; or
+            ``keep_seconds`` is below 0 or no number.
     """
+    check(keep_seconds >= 0, "keep_seconds", "be at least 0", keep_seconds)
     out = place_at(out)
     devices = _devices(device, config)
     data = LabelledClips(store, config)

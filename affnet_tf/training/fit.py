@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
@@ -89,9 +90,10 @@ class Trainer:
                 labels, weights).
             validation: motion images (N, S, S, 3), one-hot labels (N, classes) and, if they are weighed as in training,
                 weights (N,) of held-out training subjects.
-            state: a file that keeps the state after each epoch; if it exists, training goes on from there, and ends
+            state: a file that keeps the state after an epoch; if it exists, training goes on from there, and ends
                 with the same weights as if it had not been interrupted.
-            keep_seconds: after an epoch the state is kept if so many seconds went by since it last was.
+            keep_seconds: after an epoch the state is kept if so many seconds, 0 or more, went by since it last was; in any
+                case that of the last finished epoch is kept when training ends, however it does, short of a kill.
             log_dir: folder for TensorBoard.
             callbacks: Keras callbacks in addition.
             progress: called after each epoch with (epochs done, epochs in all, its losses in words).
@@ -115,17 +117,18 @@ class Trainer:
         if validation is not None and self.replicas > 1:
             validation = _whole_batches(validation, self.config.batch_size)
         if done < self.config.epochs and not keeper.stopped:
-            self.model.fit(
-                train(done * self.steps_per_epoch),
-                epochs=self.config.epochs,
-                initial_epoch=done,
-                steps_per_epoch=self.steps_per_epoch,
-                shuffle=False,
-                validation_data=validation,
-                validation_batch_size=self.config.batch_size,
-                callbacks=extra,
-                verbose=0,
-            )
+            with keeper.keeping():
+                self.model.fit(
+                    train(done * self.steps_per_epoch),
+                    epochs=self.config.epochs,
+                    initial_epoch=done,
+                    steps_per_epoch=self.steps_per_epoch,
+                    shuffle=False,
+                    validation_data=validation,
+                    validation_batch_size=self.config.batch_size,
+                    callbacks=extra,
+                    verbose=0,
+                )
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)  # the averages, if there are any
         keeper.restore_best()
         return keeper.history
@@ -224,7 +227,7 @@ class _Progress:
 
 
 class _State(keras.callbacks.Callback):
-    """Keeps the history, the best weights by validation loss, and after each epoch all of it in a file."""
+    """Keeps the history, the best weights by validation loss, and after an epoch all of it in a file."""
 
     def __init__(
         self,
@@ -240,6 +243,7 @@ class _State(keras.callbacks.Callback):
         self._path = None if path is None else place_at(path)
         self._keep_seconds = keep_seconds
         self._kept = time.monotonic()
+        self._waiting: dict[str, Any] | None = None
         self._variables = variables
         self._patience = patience
         self._averages = averages
@@ -276,11 +280,23 @@ class _State(keras.callbacks.Callback):
         if self._patience and loss is not None and loss < self._progress.best:
             self._progress.best, self._progress.best_epoch = float(loss), epoch
             self._best = self._averages.values(self._variables)
-        if self._path is not None and time.monotonic() - self._kept >= self._keep_seconds:
-            self._save()
-            self._kept = time.monotonic()
+        if self._path is not None:
+            self._waiting = self._arrays()
+            if time.monotonic() - self._kept >= self._keep_seconds:
+                self._save()
         if self._out_of_patience():
             self.model.stop_training = True
+
+    @contextlib.contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Whatever ends the block, the state after the last epoch that was finished is saved."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(OSError, InputError):  # what ended it is to be told
+                self._save()
+            raise
+        self._save()
 
     def restore_best(self) -> None:
         """Set the variables to those of the best epoch, if one was asked for."""
@@ -300,9 +316,16 @@ class _State(keras.callbacks.Callback):
         waited = self._progress.epoch - 1 - self._progress.best_epoch
         return bool(self._patience) and self._progress.best_epoch >= 0 and waited >= self._patience
 
-    def _save(self) -> None:
+    def _arrays(self) -> dict[str, Any]:
+        """What the file holds: copies, since training goes on."""
         arrays = {f"now{i}": value for i, value in enumerate(_values(self._variables))}
         arrays |= {f"best{i}": value for i, value in enumerate(self._best or [])}
         arrays |= {f"history_{name}": np.asarray(values) for name, values in self.history.items()}
-        with atomic_write(self._path) as file:
-            np.savez(file, count=len(self._variables), **arrays, **dataclasses.asdict(self._progress))
+        return {"count": len(self._variables), **arrays, **dataclasses.asdict(self._progress)}
+
+    def _save(self) -> None:
+        """Write the state that waits for it, if one does."""
+        if self._waiting is not None:
+            with atomic_write(self._path) as file:
+                np.savez(file, **self._waiting)
+            self._waiting, self._kept = None, time.monotonic()

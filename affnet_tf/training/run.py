@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from affnet_tf.errors import InputError
-from affnet_tf.files import read_json, write_json
+from affnet_tf.files import left_by_a_kill, read_json, write_json
 from affnet_tf.models.checkpoint import versions
 from affnet_tf.places import Address, Place, place_at
 
@@ -51,7 +51,7 @@ class Run:
             "devices": devices,
         }
         for folder in (self.path, self.path / "folds"):
-            for left in _left_by_a_kill(folder):
+            for left in left_by_a_kill(folder):
                 left.unlink(missing_ok=True)
         if not self.resumed:
             write_json(self.path / CONFIG, self.document)
@@ -79,7 +79,7 @@ def open_run(path: Address, document: dict[str, Any], resume: bool) -> Run:
     path = place_at(path)
     if path.exists() and not path.is_dir():
         raise InputError(f"run folder must be a folder. Received: {str(path)!r}, which is a file")
-    if not path.exists() or set(path.iterdir()) == set(_left_by_a_kill(path)):
+    if not path.exists() or set(path.iterdir()) == set(left_by_a_kill(path)):
         return Run(path, document, resumed=False)
     if not resume:
         raise InputError(f"run folder must be new, or resumed with --resume. Received: {str(path)!r}, which exists")
@@ -96,11 +96,6 @@ def open_run(path: Address, document: dict[str, Any], resume: bool) -> Run:
             f"run {str(path)!r} must be resumed with the settings that began it. Received: {'; '.join(differ)}"
         )
     return Run(path, document, resumed=True)
-
-
-def _left_by_a_kill(folder: Place) -> list[Place]:
-    """Temporary files of writes that a kill cut off."""
-    return [path for path in folder.glob(".*.part") if path.is_file()]
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:

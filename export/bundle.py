@@ -40,6 +40,7 @@ from affnet_tf.inference.runtime import (
     read_recipe,
 )
 from affnet_tf.models.checkpoint import Checkpoint, versions
+from affnet_tf.pipeline.crop_config import TrainedCrop
 from affnet_tf.places import local
 
 __all__ = ["Bundle", "Exported", "check_replaceable", "export", "read_bundle"]
@@ -215,6 +216,7 @@ def _write(
     material: Material,
     vectors: Vectors,
 ) -> None:
+    crop = TrainedCrop.read(checkpoint.details)
     folder.mkdir()
     (folder / MODEL_FILE).write_bytes(file)
     (folder / LABELS_FILE).write_text(labels_text(checkpoint.labels), encoding="utf-8")
@@ -228,6 +230,7 @@ def _write(
             "motion": dataclasses.asdict(checkpoint.config.motion),
             "frame_size": checkpoint.frame_size,
             "input_size": checkpoint.config.model.input_size,
+            **({"crop": crop.to_json()} if crop else {}),
             "calibration_images": len(material.images) if chosen.needs_calibration else 0,
             "notes": list(notes),
             "versions": versions(),

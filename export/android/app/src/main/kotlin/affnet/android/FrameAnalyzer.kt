@@ -42,7 +42,8 @@ class FrameAnalyzer(
     private val show: (Reading) -> Unit,
 ) : ImageAnalysis.Analyzer, Closeable {
     private val recipe = classifier.recipe
-    private val window = LiveWindow(length, recipe.weights, recipe.scaling, recipe.frameSize, recipe.inputSize)
+    private val window =
+        LiveWindow(length, recipe.weights, recipe.scaling, recipe.frameSize, recipe.inputSize, recipe.margin)
     private val detector: FaceDetector = FaceDetection.getClient(
         FaceDetectorOptions.Builder()
             .setPerformanceMode(FaceDetectorOptions.PERFORMANCE_MODE_FAST)

@@ -37,11 +37,13 @@ build/kotlin/package/bin/kotlinc:
 # elsewhere.
 JARS := junit4 hamcrest com.android.json
 build/kotlin/jars:
-	@command -v apt-get > /dev/null && command -v dpkg-deb > /dev/null || { echo "make: no Debian: the app as a whole is not compiled" >&2; exit 1; }
+	@command -v apt-get > /dev/null && command -v dpkg-deb > /dev/null || \
+		{ echo "make: no Debian: the app as a whole is not compiled" >&2; exit 1; }
 	rm -rf build/kotlin/debian && mkdir -p build/kotlin/debian
 	cd build/kotlin/debian && apt-get -qq download junit4 libhamcrest-java libandroid-json-java
 	for package in build/kotlin/debian/*.deb; do dpkg-deb -x $$package build/kotlin/debian || exit 1; done
-	mkdir $@ && cp -L $(JARS:%=build/kotlin/debian/usr/share/java/%.jar) $@
+	mkdir build/kotlin/debian/jars && cp -L $(JARS:%=build/kotlin/debian/usr/share/java/%.jar) build/kotlin/debian/jars
+	mv build/kotlin/debian/jars $@
 	rm -rf build/kotlin/debian
 
 test-android: $(INSTALLED) build/kotlin/package/bin/kotlinc

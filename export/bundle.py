@@ -153,7 +153,7 @@ def export(
                 )
             vectors = make_vectors(made.checkpoint, material.clips, window)
             notes = material.notes(each)
-            _write(temporary / each.name, file, checkpoint, each, metadata, notes, material, vectors)
+            _write(temporary / each.name, file, checkpoint, each, metadata, notes, material, vectors, window)
             _write_verified(temporary / each.name, each, metadata, origin, verification, made.facts, notes, vectors)
             (temporary / each.name / GRAPH_FILE).write_bytes(picture)
             _write_sums(temporary / each.name)
@@ -215,6 +215,7 @@ def _write(
     notes: tuple[str, ...],
     material: Material,
     vectors: Vectors,
+    window: int,
 ) -> None:
     crop = TrainedCrop.read(checkpoint.details)
     folder.mkdir()
@@ -231,6 +232,7 @@ def _write(
             "frame_size": checkpoint.frame_size,
             "input_size": checkpoint.config.model.input_size,
             **({"crop": crop.to_json()} if crop else {}),
+            "window": window,
             "calibration_images": len(material.images) if chosen.needs_calibration else 0,
             "notes": list(notes),
             "versions": versions(),

@@ -9,6 +9,7 @@ import pytest
 import small_network
 
 from affnet_tf.export.bundle import export
+from affnet_tf.export.fronts import WINDOW_LENGTH
 from affnet_tf.pipeline.crop_config import TrainedCrop
 
 LIBRARIES = [kotlin.BUILD / "jars" / f"{name}.jar" for name in ("junit4", "hamcrest", "com.android.json")]
@@ -70,10 +71,10 @@ def recipe(tmp_path_factory):
 
 def test_the_app_reads_what_is_exported_today(app, recipe, tmp_path):
     labels = ", ".join(small_network.LABELS)
-    expected = f"Recipe(labels=[{labels}], weights=linear, scaling=minmax, frameSize=40, inputSize=32, margin=0.3)"
-    assert read(app, tmp_path, recipe) == expected
-    older = {name: value for name, value in recipe.items() if name != "crop"}
-    assert read(app, tmp_path, older) == expected.replace("0.3", "0.1")
+    plain = f"labels=[{labels}], weights=linear, scaling=minmax, frameSize=40, inputSize=32"
+    assert read(app, tmp_path, recipe) == f"Recipe({plain}, margin=0.3, window=6)"
+    older = {name: value for name, value in recipe.items() if name not in ("crop", "window")}
+    assert read(app, tmp_path, older) == f"Recipe({plain}, margin=0.1, window={WINDOW_LENGTH})"
 
 
 def test_the_app_refuses_what_it_cannot_do(app, recipe, tmp_path):

@@ -7,6 +7,7 @@ import org.json.JSONObject
  * What recipe.json of an exported bundle says of the crop and of the motion image.
  *
  * @property margin room around the face, as a share of its side, as in the training clips; 0.1 if the file does not say.
+ * @property window frames that a stream looks back, `--window` of the export; [WINDOW] if the file does not say.
  */
 data class Recipe(
     val labels: List<String>,
@@ -15,8 +16,12 @@ data class Recipe(
     val frameSize: Int,
     val inputSize: Int,
     val margin: Double = MARGIN,
+    val window: Int = WINDOW,
 ) {
     companion object {
+        /** Frames: half a second at 30 frames per second, the longest that a micro-expression lasts; the export's default. */
+        const val WINDOW = 15
+
         /**
          * Read the file's text; a missing field is named by the exception.
          *
@@ -37,6 +42,7 @@ data class Recipe(
                 frameSize = document.getInt("frame_size"),
                 inputSize = document.getInt("input_size"),
                 margin = crop.optDouble("margin", MARGIN),
+                window = document.optInt("window", WINDOW),
             )
         }
 

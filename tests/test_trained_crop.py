@@ -148,6 +148,10 @@ def part(stored, detector="mtcnn", margin=0.1, magnify=0.0, band=(1.0, 10.0)):
         ([part(9, "none", 0.2)], TrainedCrop(128, "none", 0.1)),
         ([part(9, band=(2, 9)), part(2)], TrainedCrop(128)),
         ([part(4, margin=0.3), part(5), part(2, margin=0.3)], TrainedCrop(128, margin=0.3, mixed=("margin",))),
+        (
+            [part(2, magnify=4, band=(2, 9)), part(3, magnify=4.0, band=(2.0, 9.0))],
+            TrainedCrop(128, magnify=4, band=(2, 9)),
+        ),
         ([part(5, margin=0.3), part(5)], TrainedCrop(128, margin=0.3, mixed=("margin",))),
         (
             [part(5, magnify=4, band=(2, 9)), part(3)],

@@ -91,13 +91,13 @@ class TrainedCrop(CropConfig):
 
         A tie goes to the part that comes first.
         """
-        every = [(part["settings"], part["stored"]) for part in parts.values()]
-        found = [each for each in every if each[0]["detector"] != "none"]
-        magnified = [each for each in every if each[0]["magnify"]]
+        every = [(build(cls, part["settings"], "crop"), part["stored"]) for part in parts.values()]
+        found = [each for each in every if each[0].detector != "none"]
+        magnified = [each for each in every if each[0].magnify]
         asked = {"size": every, "detector": every, "margin": found, "magnify": every, "band": magnified}
-        values = {name: _by_clips(name, those) for name, those in asked.items()}
-        chosen = {name: json.loads(ranked[0]) for name, ranked in values.items() if ranked}
-        return cls(**chosen, mixed=tuple(name for name, ranked in values.items() if len(ranked) > 1))
+        ranked = {name: _by_clips(name, those) for name, those in asked.items()}
+        chosen = {name: values[0] for name, values in ranked.items() if values}
+        return cls(**chosen, mixed=tuple(name for name, values in ranked.items() if len(values) > 1))
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> TrainedCrop | None:
@@ -113,9 +113,9 @@ class TrainedCrop(CropConfig):
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
 
-def _by_clips(name: str, parts: Sequence[tuple[Mapping[str, Any], int]]) -> list[str]:
-    """The values of a setting as JSON, the one of most clips first."""
-    clips: Counter[str] = Counter()
+def _by_clips(name: str, parts: Sequence[tuple[CropConfig, int]]) -> list[Any]:
+    """The values of a setting, the one of most clips first."""
+    clips: Counter[Any] = Counter()
     for settings, count in parts:
-        clips[json.dumps(settings[name])] += count
+        clips[getattr(settings, name)] += count
     return [value for value, _ in clips.most_common()]

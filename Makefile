@@ -33,8 +33,22 @@ build/kotlin/package/bin/kotlinc:
 	rm build/kotlin/kotlin-compiler-$(KOTLIN).tgz
 	touch $@
 
+# JUnit and Android's own org.json, 0.5 MB, from Debian into build/kotlin/jars, once; tests/test_android_app.py is skipped
+# elsewhere.
+JARS := junit4 hamcrest com.android.json
+build/kotlin/jars:
+	@command -v apt-get > /dev/null && command -v dpkg-deb > /dev/null || \
+		{ echo "make: no Debian: the app as a whole is not compiled" >&2; exit 1; }
+	rm -rf build/kotlin/debian && mkdir -p build/kotlin/debian
+	cd build/kotlin/debian && apt-get -qq download junit4 libhamcrest-java libandroid-json-java
+	for package in build/kotlin/debian/*.deb; do dpkg-deb -x $$package build/kotlin/debian || exit 1; done
+	mkdir build/kotlin/debian/jars && cp -L $(JARS:%=build/kotlin/debian/usr/share/java/%.jar) build/kotlin/debian/jars
+	mv build/kotlin/debian/jars $@
+	rm -rf build/kotlin/debian
+
 test-android: $(INSTALLED) build/kotlin/package/bin/kotlinc
-	$(BIN)/python -m pytest tests/test_android.py
+	-@$(MAKE) --silent build/kotlin/jars
+	$(BIN)/python -m pytest tests/test_android.py tests/test_android_app.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

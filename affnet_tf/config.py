@@ -20,7 +20,9 @@ __all__ = [
     "ModelConfig",
     "MotionConfig",
     "TrainConfig",
+    "build",
     "check",
+    "check_types",
     "model_fields",
     "override",
     "replace",
@@ -30,6 +32,7 @@ REPRESENTATIONS = ("motion", "flow")
 SCALINGS = ("minmax", "standard")
 WEIGHTS = ("bilen", "linear", "published_port")
 SCHEDULES = ("cosine", "constant")
+DETECTORS = ("mtcnn", "none")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 # The networks, and the smallest input that each takes, in pixels.
 NETWORKS = {
@@ -51,7 +54,7 @@ def check(holds: bool, field: str, rule: str, received: object) -> None:
         raise InputError(f"{field} must {rule}. Received: {received!r}")
 
 
-def _check_types(config: Any, section: str = "") -> None:
+def check_types(config: Any, section: str = "") -> None:
     """Give every field its annotated type, or raise: 1 becomes 1.0 where a float is due, a list becomes a tuple."""
     for field, hint in _hints(type(config)).items():
         value = _convert(hint, getattr(config, field), f"{section}.{field}".lstrip("."))
@@ -63,7 +66,8 @@ def _hints(kind: type) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 
-def _build(kind: type, value: Any, path: str) -> Any:
+def build(kind: type, value: Any, path: str) -> Any:
+    """A config from named fields, or raise; ``path`` is its name in the message."""
     if not isinstance(value, Mapping):
         raise InputError(f"{path or 'config'} must be an object with named fields. Received: {value!r}")
     for name in value:
@@ -74,7 +78,7 @@ def _build(kind: type, value: Any, path: str) -> Any:
 
 def _convert(hint: Any, value: Any, path: str) -> Any:
     if dataclasses.is_dataclass(hint):
-        return value if isinstance(value, hint) else _build(hint, value, path)
+        return value if isinstance(value, hint) else build(hint, value, path)
     if typing.get_origin(hint) is tuple:
         item = typing.get_args(hint)[0]
         if not isinstance(value, (list, tuple)):
@@ -111,7 +115,7 @@ class MotionConfig:
     scaling: str = "minmax"
 
     def __post_init__(self) -> None:
-        _check_types(self, "motion")
+        check_types(self, "motion")
         if self.scaling not in SCALINGS:
             raise unknown("motion.scaling", self.scaling, SCALINGS)
         if self.representation not in REPRESENTATIONS:
@@ -161,7 +165,7 @@ class ModelConfig:
     dropout: float = 0.5
 
     def __post_init__(self) -> None:
-        _check_types(self, "model")
+        check_types(self, "model")
         if self.network not in NETWORKS:
             raise unknown("model.network", self.network, NETWORKS)
         smallest = NETWORKS[self.network]
@@ -246,7 +250,7 @@ class AugmentConfig:
     mixup: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_types(self, "augment")
+        check_types(self, "augment")
         for name, limit in (
             ("jitter", 0.45),
             ("drop", 0.9),
@@ -301,7 +305,7 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_types(self, "train")
+        check_types(self, "train")
         check(self.epochs >= 1, "train.epochs", "be at least 1", self.epochs)
         check(
             self.batch_size >= 2, "train.batch_size", "be at least 2 (batch normalisation needs two)", self.batch_size
@@ -345,7 +349,7 @@ class ExperimentConfig:
     labels: str = "paper4"
 
     def __post_init__(self) -> None:
-        _check_types(self)
+        check_types(self)
 
     def to_json(self) -> dict[str, Any]:
         """The settings as JSON-ready dictionaries; ``from_json`` reads them back."""
@@ -358,7 +362,7 @@ class ExperimentConfig:
         Raises:
             InputError: an unknown field, a value of the wrong type, or one that breaks a field's rule.
         """
-        return _build(cls, value, "")
+        return build(cls, value, "")
 
 
 def replace(config: Any, **changes: Any) -> Any:

@@ -40,6 +40,7 @@ from affnet_tf.inference.runtime import (
     read_recipe,
 )
 from affnet_tf.models.checkpoint import Checkpoint, versions
+from affnet_tf.pipeline.crop_config import TrainedCrop
 from affnet_tf.places import local
 
 __all__ = ["Bundle", "Exported", "check_replaceable", "export", "read_bundle"]
@@ -152,7 +153,7 @@ def export(
                 )
             vectors = make_vectors(made.checkpoint, material.clips, window)
             notes = material.notes(each)
-            _write(temporary / each.name, file, checkpoint, each, metadata, notes, material, vectors)
+            _write(temporary / each.name, file, checkpoint, each, metadata, notes, material, vectors, window)
             _write_verified(temporary / each.name, each, metadata, origin, verification, made.facts, notes, vectors)
             (temporary / each.name / GRAPH_FILE).write_bytes(picture)
             _write_sums(temporary / each.name)
@@ -214,7 +215,9 @@ def _write(
     notes: tuple[str, ...],
     material: Material,
     vectors: Vectors,
+    window: int,
 ) -> None:
+    crop = TrainedCrop.read(checkpoint.details)
     folder.mkdir()
     (folder / MODEL_FILE).write_bytes(file)
     (folder / LABELS_FILE).write_text(labels_text(checkpoint.labels), encoding="utf-8")
@@ -228,6 +231,8 @@ def _write(
             "motion": dataclasses.asdict(checkpoint.config.motion),
             "frame_size": checkpoint.frame_size,
             "input_size": checkpoint.config.model.input_size,
+            **({"crop": crop.to_json()} if crop else {}),
+            "window": window,
             "calibration_images": len(material.images) if chosen.needs_calibration else 0,
             "notes": list(notes),
             "versions": versions(),

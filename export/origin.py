@@ -84,7 +84,8 @@ def _crop(settings: dict[str, Any]) -> str:
     if settings["magnify"]:
         low, high = settings["band"]
         words += (
-            f" Motion of {low:g} to {high:g} Hz was magnified, factor {settings['magnify']:g}; an app must do it too."
+            f" Motion of {low:g} to {high:g} Hz was magnified, factor {settings['magnify']:g}: affnet predict does it too, and "
+            "so must an app."
         )
     return words
 

@@ -1,13 +1,9 @@
 """The app's numerics, compiled from its own Kotlin and run here; `make test-android` brings the compiler."""
 
-import hashlib
-import os
 import re
-import shutil
-import subprocess
-from pathlib import Path
 
 import android_vectors
+import kotlin
 import numpy as np
 import pytest
 import small_network
@@ -19,39 +15,21 @@ from affnet_tf.export.recipes import recipe
 from affnet_tf.export.signatures import MotionPath
 from affnet_tf.inference.runtime import CLASSIFY, MOTION_IMAGE, PROBABILITIES, TFLiteModel
 
-ROOT = Path(__file__).parent.parent
-APP = ROOT / "export" / "android"
+APP = kotlin.ROOT / "export" / "android"
 SOURCES = [
-    *(APP / "app/src/main/kotlin/affnet/android" / name for name in ("Motion.kt", "TfliteFile.kt")),
-    APP / "app/src/test/kotlin/affnet/android/Vectors.kt",
+    *(kotlin.APP / "main/kotlin/affnet/android" / name for name in ("Motion.kt", "TfliteFile.kt")),
+    kotlin.APP / "test/kotlin/affnet/android/Vectors.kt",
 ]
-BUILD = ROOT / "build" / "kotlin"
 
 
 @pytest.fixture(scope="module")
 def program():
-    """The Kotlin files as one program; compiled once for as long as they stay the same."""
-    found = BUILD / "package" / "bin" / "kotlinc"
-    compiler = str(found) if found.exists() else shutil.which("kotlinc")
-    if shutil.which("java") is None or compiler is None:
-        missing = "java" if shutil.which("java") is None else "kotlinc"
-        pytest.skip(f"{missing} is neither on the PATH nor in build/kotlin: make test-android brings the compiler")
-    digest = hashlib.sha256(b"".join(source.read_bytes() for source in SOURCES)).hexdigest()[:16]
-    jar = BUILD / f"{digest}.jar"
-    if not jar.exists():
-        BUILD.mkdir(parents=True, exist_ok=True)
-        made = BUILD / f"{digest}.{os.getpid()}.jar"
-        command = ["bash", compiler, "-Werror", "-include-runtime", "-d", made, *SOURCES]
-        done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        made.rename(jar)
-    return jar
+    """The Kotlin files that need no library, as one program."""
+    return kotlin.compiled(SOURCES)
 
 
 def run(program, *arguments):
-    done = subprocess.run(["java", "-jar", program, *map(str, arguments)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    return kotlin.run(["-jar", program, *arguments]).splitlines()
 
 
 def parsed(lines):

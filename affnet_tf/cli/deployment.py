@@ -80,6 +80,9 @@ def predict(
     ] = None,
     end: Annotated[float | None, typer.Option(help="Last frame, likewise.")] = None,
     detector: Annotated[str, typer.Option(help="mtcnn, or none for frames that are face crops already.")] = "mtcnn",
+    fps: Annotated[
+        float | None, typer.Option(help="Frames per second of a folder, for a network of magnified clips.")
+    ] = None,
     out: Annotated[
         str | None, typer.Option(metavar="<path>", help="Folder for prediction.json and prediction.png.")
     ] = None,
@@ -91,7 +94,7 @@ def predict(
     from affnet_tf.inference.recording import predict_file
 
     with console.chatter():
-        document, table = predict_file(path, model, start, end, detector, out)
+        document, table = predict_file(path, model, start, end, detector, out, fps)
     for note in document["notes"]:
         console.note(note)
     console.result(document, table)

@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from affnet_tf.config import DETECTORS
 from affnet_tf.errors import InputError, unknown
 from affnet_tf.silence import silent
 
@@ -22,8 +23,6 @@ __all__ = [
     "face_detector",
     "resize_frames",
 ]
-
-DETECTORS = ("mtcnn", "none")
 
 # The square around a face in units of the distance between the eyes (about 63 mm in adults). 2.6 reach from the
 # hairline to just below the chin and from ear to ear; the eyes lie at 28 % of the height.

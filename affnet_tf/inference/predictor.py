@@ -14,6 +14,7 @@ from affnet_tf.errors import InputError
 from affnet_tf.files import restore
 from affnet_tf.inference.prediction import Prediction
 from affnet_tf.inference.runtime import TFLiteModel, is_bundle
+from affnet_tf.pipeline.crop_config import TrainedCrop
 from affnet_tf.places import Address, Place, local, place_at
 
 __all__ = ["Predictor", "load_predictor"]
@@ -34,6 +35,7 @@ class Predictor:
         motion: how frames become a motion image; None where a bare file does not say.
         classify: float32 (S, S, 3) in [0, 1] -> float32 (classes,).
         classify_clip: uint8 (T, F, F, 3) -> float32 (classes,), and the motion image.
+        crop: how the frames that it was trained on were cropped; None where neither checkpoint nor bundle says so.
     """
 
     source: str
@@ -43,12 +45,14 @@ class Predictor:
     motion: MotionConfig | None
     classify: Callable[[np.ndarray], np.ndarray]
     classify_clip: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    crop: TrainedCrop | None = None
 
     def predict_clip(self, frames: np.ndarray | Sequence[np.ndarray]) -> Prediction:
         """The expression in a clip.
 
         Args:
-            frames: uint8 (T, F, F, 3), T at least 2, cropped to the face, all alike.
+            frames: uint8 (T, F, F, 3), T at least 2, cropped to the face, all alike, and magnified if ``crop`` says so:
+                ``recording.predict_path`` does both.
 
         Raises:
             InputError: another dtype or shape.
@@ -145,9 +149,8 @@ def _from_checkpoint(folder: Place) -> Predictor:
         image = clip_motion_image(frames[None], motion, size)[0]
         return classify(image), image
 
-    return Predictor(
-        "checkpoint", tuple(checkpoint.labels), size, checkpoint.frame_size, motion, classify, classify_clip
-    )
+    labels, crop = tuple(checkpoint.labels), TrainedCrop.read(checkpoint.details)
+    return Predictor("checkpoint", labels, size, checkpoint.frame_size, motion, classify, classify_clip, crop)
 
 
 def _from_tflite(path: Path) -> Predictor:
@@ -156,4 +159,5 @@ def _from_tflite(path: Path) -> Predictor:
         raise InputError(f"{str(model.path)!r} must have the signature 'classify_clip'. Received: 'classify' alone")
     labels = model.labels or tuple(f"class {i}" for i in range(model.classes))
     motion = ExperimentConfig.from_json({"motion": model.recipe["motion"]}).motion if model.recipe else None
-    return Predictor("tflite", labels, model.input_size, model.frame_size, motion, model.classify, model.classify_clip)
+    sizes, crop = (model.input_size, model.frame_size), TrainedCrop.read(model.recipe)
+    return Predictor("tflite", labels, *sizes, motion, model.classify, model.classify_clip, crop)

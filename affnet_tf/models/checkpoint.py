@@ -55,7 +55,7 @@ class Checkpoint:
         config: the experiment that trained it.
         labels: the name of each class, in the order of the logits.
         frame_size: height and width of the cropped frames that it was trained on, in pixels.
-        details: what else the trainer recorded: versions, seed, data, score.
+        details: what else the trainer recorded: the store, its people, ``crop`` as ``pipeline.crop_config.TrainedCrop`` has it.
     """
 
     model: keras.Model

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
 
-from affnet_tf.config import check
 from affnet_tf.datasets.clips import Clip
-from affnet_tf.errors import InputError, unknown
+from affnet_tf.errors import InputError
 from affnet_tf.imaging.faces import (
-    DETECTORS,
     FaceDetector,
     align_crop,
     crop_frames,
@@ -23,6 +20,7 @@ from affnet_tf.imaging.faces import (
 from affnet_tf.imaging.flow import optical_flow
 from affnet_tf.imaging.frames import frame_numbers, iterate_frames, read_image, video_info
 from affnet_tf.imaging.magnify import magnify
+from affnet_tf.pipeline.crop_config import CropConfig
 
 __all__ = ["REVISION", "CropConfig", "CroppedClip", "apex_place", "crop_clip", "crop_source", "locate_face"]
 
@@ -30,10 +28,6 @@ __all__ = ["REVISION", "CropConfig", "CroppedClip", "apex_place", "crop_clip", "
 REVISION = 2
 # Frames on which a face is looked for: the first, then others evenly spaced up to the last.
 ATTEMPTS = 10
-# What one clip's crops may take in memory, in bytes: 5461 frames of 128x128.
-CLIP_BYTES = 256 << 20
-# Magnification holds, beside the frames, their luminance as float32, the frames that come out, and a matrix of T x T float32.
-MAGNIFIED = 4
 
 
 class Annotated(Protocol):
@@ -42,43 +36,6 @@ class Annotated(Protocol):
     onset: int
     apex: int | None
     offset: int | None
-
-
-@dataclasses.dataclass(frozen=True)
-class CropConfig:
-    """How frames become square crops.
-
-    Attributes:
-        size: height and width of a crop, in pixels.
-        detector: ``mtcnn`` finds the face on the onset frame; ``none`` resizes frames that are crops already.
-        margin: room around the face, as a share of its side.
-        magnify: factor of the linear Eulerian motion magnification (Wu et al. 2012); 0: none.
-        band: the frequencies that are magnified, in Hz: lower and upper edge.
-    """
-
-    size: int = 128
-    detector: str = "mtcnn"
-    margin: float = 0.1
-    magnify: float = 0.0
-    band: tuple[float, float] = (1.0, 10.0)
-
-    def __post_init__(self) -> None:
-        check(self.size >= 28, "size", "be at least 28", self.size)
-        check(0 <= self.margin <= 2, "margin", "lie in [0, 2]", self.margin)
-        check(self.magnify >= 0, "magnify", "be 0 or more", self.magnify)
-        check(0 < self.band[0] < self.band[1], "band", "be two frequencies above 0, the lower one first", self.band)
-        if self.detector not in DETECTORS:
-            raise unknown("detector", self.detector, DETECTORS)
-
-    @property
-    def most_frames(self) -> int:
-        """The longest clip that is taken: whatever the dataset, a clip has to fit in memory."""
-        frame = self.size**2 * 3
-        if not self.magnify:
-            return int(CLIP_BYTES / frame)
-        # The greatest T with MAGNIFIED frames' bytes for each and 4 T^2 for the matrix.
-        half = MAGNIFIED * frame / 2
-        return int((math.sqrt(half**2 + 4 * CLIP_BYTES) - half) / 4)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,6 +19,7 @@ from affnet_tf.evaluation.protocols import folds as folds_of
 from affnet_tf.files import read_json, write_json
 from affnet_tf.models.checkpoint import Checkpoint, is_checkpoint, load_checkpoint, save_checkpoint
 from affnet_tf.models.networks import build_network
+from affnet_tf.pipeline.crop_config import TrainedCrop
 from affnet_tf.pipeline.store import StoredClip
 from affnet_tf.places import Address, place_at
 from affnet_tf.training.cluster import check_engine, join_cluster, on_cluster
@@ -127,6 +128,7 @@ def train(
         "validation_clips": len(held_out),
         "subjects": data.subjects(kept),
         "validation_subjects": data.subjects(held_out),
+        "crop": TrainedCrop.of_parts(data.store.manifest["parts"]).to_json(),
     }
     checkpoint = Checkpoint(model, config, data.scheme.labels, data.store.frame_size, details)
     save_checkpoint(out / "model", checkpoint, replace=resume)

@@ -30,6 +30,9 @@ dependencies {
     implementation("androidx.activity:activity:1.10.1")
     // The detector's model comes inside the app: faces are found without a network.
     implementation("com.google.mlkit:face-detection:16.1.7")
-    implementation("com.google.ai.edge.litert:litert:2.3.0")
+    val litert = "2.3.0"
+    implementation("com.google.ai.edge.litert:litert:$litert")
+    // The GPU's library: without it a float network runs on the CPU.
+    implementation("com.google.ai.edge.litert:litert-gpu:$litert")
     testImplementation("junit:junit:4.13.2")
 }

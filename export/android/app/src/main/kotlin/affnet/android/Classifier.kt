@@ -1,13 +1,14 @@
 package affnet.android
 
 import android.content.res.AssetManager
+import android.util.Log
 import com.google.ai.edge.litert.Accelerator
 import com.google.ai.edge.litert.CompiledModel
 import com.google.ai.edge.litert.LiteRtException
 import com.google.ai.edge.litert.TensorBuffer
 import java.io.Closeable
-import kotlin.math.abs
 
+private const val TAG = "affnet"
 private const val MODEL_FILE = "model.tflite"
 private const val RECIPE_FILE = "recipe.json"
 private const val CLASSIFY = "classify"
@@ -54,16 +55,20 @@ class Classifier private constructor(
 
     companion object {
         /**
-         * Load the bundle in the app's assets: a float network on the GPU, where that answers, everything else on the CPU,
-         * whose integer kernels are what an int8 file is made for.
+         * Load the bundle in the app's assets: a float network on the GPU, if that answers [trialImages] as the CPU does,
+         * everything else on the CPU, whose integer kernels are what an int8 file is made for. Logcat says why a GPU is not used.
          */
         fun load(assets: AssetManager): Classifier {
             val recipe = Recipe.parse(assets.open(RECIPE_FILE).use { it.reader().readText() })
             val file = TfliteFile(assets.open(MODEL_FILE).use { it.readBytes() })
             val ends = Ends(file.input(CLASSIFY, MOTION_IMAGE), file.output(CLASSIFY, PROBABILITIES))
             check(ends, recipe)
-            val gpu = if (ends.input.type == Tensor.Type.FLOAT32) tryGpu(assets, recipe, ends) else null
-            return gpu ?: create(assets, recipe, ends, Accelerator.CPU)
+            val cpu = create(assets, recipe, ends, Accelerator.CPU)
+            if (ends.input.type != Tensor.Type.FLOAT32) return cpu
+            val images = trialImages(recipe.inputSize)
+            val gpu = tryGpu(assets, cpu, images, images.map(cpu::classify)) ?: return cpu
+            cpu.close()
+            return gpu
         }
 
         private fun create(assets: AssetManager, recipe: Recipe, ends: Ends, accelerator: Accelerator): Classifier {
@@ -76,18 +81,34 @@ class Classifier private constructor(
             }
         }
 
-        /** Null where the phone has no GPU that runs the file, or where its answer to a grey image is no distribution. */
-        private fun tryGpu(assets: AssetManager, recipe: Recipe, ends: Ends): Classifier? = try {
-            val classifier = create(assets, recipe, ends, Accelerator.GPU)
-            if (classifier.answers()) classifier else null.also { classifier.close() }
-        } catch (_: LiteRtException) {
-            null
+        /**
+         * Null where there is no GPU that runs the file as the CPU does.
+         *
+         * [Accelerator.GPU] alone: beside [Accelerator.CPU] a GPU that is missing would not be told from one that runs.
+         */
+        private fun tryGpu(
+            assets: AssetManager,
+            cpu: Classifier,
+            images: List<FloatArray>,
+            expected: List<FloatArray>,
+        ): Classifier? {
+            val gpu = try {
+                create(assets, cpu.recipe, cpu.ends, Accelerator.GPU)
+            } catch (error: LiteRtException) {
+                return refused("does not load the file; it takes the library litert-gpu and a driver: $error")
+            }
+            val reason = try {
+                refusal(images, expected, gpu::classify) ?: return gpu
+            } catch (error: LiteRtException) {
+                "fails: $error"
+            }
+            gpu.close()
+            return refused(reason)
         }
 
-        private fun Classifier.answers(): Boolean = try {
-            abs(classify(FloatArray(recipe.inputSize * recipe.inputSize * CHANNELS) { 0.5f }).sum() - 1) < 0.01f
-        } catch (_: LiteRtException) {
-            false
+        private fun refused(reason: String): Classifier? {
+            Log.w(TAG, "on the CPU, since the GPU $reason")
+            return null
         }
 
         private fun check(ends: Ends, recipe: Recipe) {

@@ -38,11 +38,11 @@ sealed interface Reading {
 class FrameAnalyzer(
     private val classifier: Classifier,
     private val executor: Executor,
-    length: Int = WINDOW,
     private val show: (Reading) -> Unit,
 ) : ImageAnalysis.Analyzer, Closeable {
     private val recipe = classifier.recipe
-    private val window = LiveWindow(length, recipe.weights, recipe.scaling, recipe.frameSize, recipe.inputSize)
+    private val window =
+        LiveWindow(recipe.window, recipe.weights, recipe.scaling, recipe.frameSize, recipe.inputSize, recipe.margin)
     private val detector: FaceDetector = FaceDetection.getClient(
         FaceDetectorOptions.Builder()
             .setPerformanceMode(FaceDetectorOptions.PERFORMANCE_MODE_FAST)
@@ -121,10 +121,5 @@ class FrameAnalyzer(
         closed = true
         detector.close()
         classifier.close()
-    }
-
-    companion object {
-        /** Frames: about half a second at 30 frames per second, the longest that a micro-expression lasts. */
-        const val WINDOW = 16
     }
 }

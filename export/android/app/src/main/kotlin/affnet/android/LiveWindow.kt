@@ -10,7 +10,8 @@ import kotlin.math.hypot
  * is forgotten when the face is lost, when a frame comes more than [GAP_NANOS] after the last one, or when the frame's size
  * changes, as it does when the phone is turned. No Android class. Not for several threads at once.
  *
- * @param frameSize side of the crop in pixels; @param inputSize side of the motion image.
+ * @param frameSize side of the crop in pixels; @param inputSize side of the motion image;
+ * @param margin room around the face, as a share of its side, as in the clips that the network was trained on.
  */
 class LiveWindow(
     length: Int,
@@ -18,6 +19,7 @@ class LiveWindow(
     private val scaling: String,
     private val frameSize: Int,
     private val inputSize: Int,
+    private val margin: Double,
 ) {
     private val motion = SlidingMotion(length, weights, frameSize * frameSize * CHANNELS)
     private var face: Face? = null
@@ -40,7 +42,7 @@ class LiveWindow(
         if (found != null && reference != null && moved(reference, found) <= MOVED) return
         forget()
         face = found
-        crop = found?.let { alignCrop(it, frameSize) }
+        crop = found?.let { alignCrop(it, frameSize, margin) }
     }
 
     /**

@@ -25,6 +25,9 @@ private const val FACE_SIDE = 2.6
 private const val EYE_LEVEL = 0.28
 private const val LEAST_EYE_DISTANCE = 0.3
 
+/** Of a network that does not say how its training clips were cropped. */
+const val MARGIN = 0.1
+
 /** Standard deviations from 0 to 1. */
 private const val SPAN = 8.0
 
@@ -209,8 +212,8 @@ data class Face(val height: Double, val left: Point, val right: Point) {
 /** (x, y) of an image to (a x + b y + c, d x + e y + f) of the crop. */
 data class Crop(val a: Double, val b: Double, val c: Double, val d: Double, val e: Double, val f: Double)
 
-/** The similarity transform that levels the eyes and puts the face into a square of [size] pixels. */
-fun alignCrop(face: Face, size: Int, margin: Double = 0.1): Crop {
+/** The similarity transform that levels the eyes and puts the face, with a [margin], into a square of [size] pixels. */
+fun alignCrop(face: Face, size: Int, margin: Double): Crop {
     val distance = max(face.eyeDistance, LEAST_EYE_DISTANCE * face.height)
     val scale = size / (FACE_SIDE * (1 + 2 * margin) * distance)
     val angle = atan2(face.right.y - face.left.y, face.right.x - face.left.x)

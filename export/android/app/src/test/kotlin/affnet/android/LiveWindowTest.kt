@@ -1,5 +1,6 @@
 package affnet.android
 
+import org.junit.Assert.assertArrayEquals
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
 import org.junit.Assert.assertNotNull
@@ -8,8 +9,11 @@ import org.junit.Assert.assertTrue
 import org.junit.Test
 
 class LiveWindowTest {
-    private val window = LiveWindow(length = 3, weights = "linear", scaling = "minmax", frameSize = 8, inputSize = 4)
+    private val window = live(MARGIN)
     private var time = 0L
+
+    private fun live(margin: Double) =
+        LiveWindow(length = 3, weights = "linear", scaling = "minmax", frameSize = 8, inputSize = 4, margin = margin)
 
     private fun face(shift: Double = 0.0) = Face(20.0, Point(10.0 + shift, 12.0), Point(20.0 + shift, 12.0))
 
@@ -36,6 +40,22 @@ class LiveWindowTest {
             assertEquals(4 * 4 * CHANNELS, image.size)
             assertEquals(0f, image.min())
             assertEquals(1f, image.max())
+        }
+    }
+
+    @Test
+    fun theCropHasTheMarginThatTheNetworkWasTrainedWith() {
+        val (stride, side) = 32 * BYTES_PER_PIXEL to 32
+        val frames = List(3) { time -> ByteArray(side * stride) { ((it * 7 + time * it) % 251).toByte() } }
+        for (margin in listOf(MARGIN, 0.3)) {
+            val motion = SlidingMotion(3, "linear", 8 * 8 * CHANNELS)
+            val live = live(margin).apply { see(face()) }
+            val crop = alignCrop(face(), 8, margin)
+            for ((index, frame) in frames.withIndex()) {
+                val expected = motion.push(cropFrame(frame, side, side, stride, crop, 8))
+                val found = live.push(frame, side, side, stride, index.toLong())
+                assertArrayEquals(expected?.let { normalise(resizeMotion(it, 8, 4), "minmax") }, found, 0f)
+            }
         }
     }
 

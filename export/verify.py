@@ -40,7 +40,7 @@ _STREAMED = 8
 
 
 class VerificationError(InputError):
-    """A converted file does not keep what its recipe promises. The message is one line."""
+    """A network fine-tuned, or a file converted, does not keep what its recipe promises. The message is one line."""
 
 
 @dataclasses.dataclass(frozen=True)

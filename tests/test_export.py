@@ -216,6 +216,8 @@ BOUNDS = {
 
 def test_every_recipe_states_its_bounds_and_a_bundle_is_held_to_them_and_no_others(exported):
     assert {each.name: (each.max_delta, each.min_agreement) for each in recipes.RECIPES} == BOUNDS
+    drops = {each.name: each.max_accuracy_drop for each in recipes.RECIPES}
+    assert drops == {name: None if name in UNTRAINED else 0.05 for name in BOUNDS}
     document, (_, columns, rows) = verify_bundle(exported.folder)
     bounds = {(row[0], row[1]): row[columns.index("bound")] for row in rows}
     for name in UNTRAINED:

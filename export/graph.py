@@ -5,15 +5,17 @@ from __future__ import annotations
 import collections
 import copy
 import dataclasses
+from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from affnet_tf.export.join import read_file, write_file
 
-__all__ = ["Operators", "delegated", "operators"]
+__all__ = ["HEAVY", "Operators", "delegated", "operator_names", "operators"]
 
-_HEAVY = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+# Convolutions and dense layers; their second input is the kernel.
+HEAVY = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _INTEGERS = (schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT4, schema.TensorType.INT16)
 
 
@@ -38,21 +40,27 @@ class Operators:
 def operators(file: bytes) -> dict[str, Operators]:
     """The operators of each signature of a file."""
     model = read_file(file)
-    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
-    codes = []
-    for code in model.operatorCodes:
-        name = names.get(code.builtinCode, f"CUSTOM {code.builtinCode}")
-        codes.append(f"CUSTOM {(code.customCode or b'').decode()}" if name == "CUSTOM" else name)
+    codes = operator_names(model)
     found = {}
     for signature in model.signatureDefs:
         graph = model.subgraphs[signature.subgraphIndex]
         counts = collections.Counter(codes[operator.opcodeIndex] for operator in graph.operators)
-        heavy = [operator for operator in graph.operators if codes[operator.opcodeIndex] in _HEAVY]
+        heavy = [operator for operator in graph.operators if codes[operator.opcodeIndex] in HEAVY]
         integer = sum(
             all(graph.tensors[index].type in _INTEGERS for index in (*operator.inputs[:2], operator.outputs[0]))
             for operator in heavy
         )
         found[signature.signatureKey.decode()] = Operators(dict(counts.most_common()), (integer, len(heavy)))
+    return found
+
+
+def operator_names(model: Any) -> list[str]:
+    """The name of each operator code of a file, as ``read_file`` gives it; of those not built in, ``CUSTOM …``."""
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+    found = []
+    for code in model.operatorCodes:
+        name = names.get(code.builtinCode, f"CUSTOM {code.builtinCode}")
+        found.append(f"CUSTOM {(code.customCode or b'').decode()}" if name == "CUSTOM" else name)
     return found
 
 

@@ -18,6 +18,7 @@ from affnet_tf.export.cost import TIMING, latency, peak_memory
 from affnet_tf.export.graph import Operators, delegated, operators
 from affnet_tf.export.recipes import Recipe
 from affnet_tf.export.signatures import keras_classify, keras_motion_images
+from affnet_tf.export.storage import storage_failures
 from affnet_tf.inference.reverify import in_window, stream
 from affnet_tf.inference.runtime import (
     CLASSIFY,
@@ -133,7 +134,7 @@ def verify(
     data: str = "clips",
     truth: Sequence[int] | None = None,
 ) -> Verification:
-    """Compare a converted file with the network that it came from, signature by signature.
+    """Compare a converted file with the network that it came from, signature by signature, and its storage with its recipe.
 
     Args:
         file: the TFLite file.
@@ -172,6 +173,7 @@ def verify(
             for name, cost in costs.items()
             if cost.integer[0] < cost.integer[1]
         ]
+    failures += storage_failures(file, recipe)
     return Verification(recipe.name, *sizes, data, checks, costs, tuple(failures))
 
 

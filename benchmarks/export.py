@@ -13,7 +13,6 @@ import argparse
 import dataclasses
 import gzip
 import statistics
-import time
 import warnings
 
 import numpy as np
@@ -27,8 +26,9 @@ with silent():
     from tensorflow.python.framework.ops import get_stats_for_node_def
 
     from affnet_tf.export.convert import convert_graph, convert_network
+    from affnet_tf.export.cost import latency
     from affnet_tf.export.fronts import convert_fronts
-    from affnet_tf.export.graph import delegated, operators
+    from affnet_tf.export.graph import alone, delegated, operators
     from affnet_tf.export.qat import fine_tune, fine_tuned_file
     from affnet_tf.export.recipes import RECIPES, Recipe, recipe
     from affnet_tf.export.representative import representative_dataset
@@ -39,7 +39,7 @@ with silent():
     from affnet_tf.models.networks import build_network
     from affnet_tf.presets import PRESETS
 
-CLASSES, FRAME_SIZE, YARDSTICK_SIZE, CALLS = 4, 128, 112, 40
+CLASSES, FRAME_SIZE, YARDSTICK_SIZE = 4, 128, 112
 YARDSTICK = "MobileNetV2 full_int8"
 
 
@@ -89,16 +89,6 @@ def cost(name: str) -> tuple[int, int]:
     return model.count_params(), flops // 2
 
 
-def time_call(interpreter: Interpreter) -> float:
-    """Median milliseconds of one call."""
-    times = []
-    for _ in range(CALLS):
-        start = time.perf_counter()
-        interpreter.invoke()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times) * 1000
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
@@ -118,12 +108,12 @@ def main() -> None:
         interpreters = {name: Interpreter(model_content=file, num_threads=1) for name, file in files.items()}
         for interpreter in interpreters.values():
             interpreter.allocate_tensors()
-            time_call(interpreter)
-        taken = {name: next(iter(delegated(file).values())) for name, file in files.items()}
+            latency(interpreter)
+        taken = {name: next(iter(delegated(alone(file)).values())) for name, file in files.items()}
     times: dict[str, list[float]] = {name: [] for name in files}
     for _ in range(given.rounds):
         for name, interpreter in interpreters.items():
-            times[name].append(time_call(interpreter))
+            times[name].append(latency(interpreter))
     print(
         f"\n{'':22} {'KB':>6} {'gzip KB':>7} {'of yardstick':>12} {'ms':>7} {'of yardstick':>12}  integer layers  delegated"
     )

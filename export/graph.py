@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import copy
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
@@ -12,7 +13,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from affnet_tf.export.join import read_file, write_file
 
-__all__ = ["HEAVY", "Operators", "delegated", "operator_names", "operators"]
+__all__ = ["HEAVY", "Operators", "alone", "delegated", "operator_names", "operators"]
 
 # Convolutions and dense layers; their second input is the kernel.
 HEAVY = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -64,21 +65,32 @@ def operator_names(model: Any) -> list[str]:
     return found
 
 
-def delegated(file: bytes) -> dict[str, tuple[int, int]]:
-    """Of each signature's operators, how many the runtime hands to XNNPACK here on one thread, and how many there are.
-
-    Reshapes of constants and whatever else the delegate leaves run as ordinary operators, which costs a copy at most.
-    """
+def alone(file: bytes) -> dict[str, bytes]:
+    """By signature, a file with its graph and nothing else: the runtime's plain calls reach the first graph alone."""
     model = read_file(file)
     found = {}
     for signature in model.signatureDefs:
-        alone = copy.copy(model)
-        # The runtime lists the operators of the first graph alone.
-        alone.subgraphs = [model.subgraphs[signature.subgraphIndex]]
-        alone.signatureDefs = []
-        interpreter = Interpreter(model_content=write_file(alone), num_threads=1)
+        single, entry = copy.copy(model), copy.copy(signature)
+        single.subgraphs = [model.subgraphs[signature.subgraphIndex]]
+        entry.subgraphIndex = 0
+        single.signatureDefs = [entry]
+        found[signature.signatureKey.decode()] = write_file(single)
+    return found
+
+
+def delegated(files: Mapping[str, bytes]) -> dict[str, tuple[int, int]]:
+    """Of each signature's operators, how many the runtime hands to XNNPACK here on one thread, and how many there are.
+
+    Reshapes of constants and whatever else the delegate leaves run as ordinary operators, which costs a copy at most.
+
+    Args:
+        files: what ``alone`` gave.
+    """
+    found = {}
+    for signature, file in files.items():
+        interpreter = Interpreter(model_content=file, num_threads=1)
         interpreter.allocate_tensors()
-        found[signature.signatureKey.decode()] = _taken_over(interpreter._get_ops_details())
+        found[signature] = _taken_over(interpreter._get_ops_details())
     return found
 
 

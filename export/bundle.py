@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from affnet_tf.export.verify import Verification, VerificationError, verify
 from affnet_tf.files import atomic_folder, check_folder, read_json, restore, write_json
 from affnet_tf.inference.reverify import Vectors, compare, file_sums, verify_bundle
 from affnet_tf.inference.runtime import (
+    BUNDLE_FILES,
     CARD_FILE,
     GRAPH_FILE,
     LABELS_FILE,
@@ -44,6 +45,9 @@ from affnet_tf.models.checkpoint import Checkpoint, versions
 from affnet_tf.places import local
 
 __all__ = ["Bundle", "Exported", "check_replaceable", "export", "read_bundle"]
+
+# How macOS and Windows display a folder; they make them anew.
+_SYSTEMS_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -263,7 +267,7 @@ def check_replaceable(out: str | os.PathLike, force: bool) -> None:
     """Raise if a bundle may not be written there.
 
     Raises:
-        InputError: something is there, and it is no folder, not a bundle, or ``force`` is false.
+        InputError: something is there, and it is no folder, not a bundle, holds what no export wrote, or ``force`` is false.
     """
     out = local(out, "a bundle")
     check_folder(out, "--out")
@@ -272,10 +276,24 @@ def check_replaceable(out: str | os.PathLike, force: bool) -> None:
         return
     if not force:
         raise InputError(f"output folder must not exist yet; --force replaces a bundle. Received: {str(out)!r}")
-    # Whoever mistypes --out must not lose anything but a bundle.
-    foreign = [entry.name for entry in out.iterdir() if not (entry / MODEL_FILE).is_file()]
+    # Whoever mistypes --out, or keeps notes beside a file, must not lose anything but a bundle.
+    foreign = next(_foreign(out), None)
     if foreign:
-        raise InputError(f"--force must replace a bundle and nothing else. Received: {str(out)!r} with {foreign[0]!r}")
+        raise InputError(f"--force must replace a bundle and nothing else. Received: {str(out)!r} with {foreign!r}")
+
+
+def _foreign(out: Path) -> Iterator[str]:
+    """What lies in a bundle's folder and was written neither by an export nor by a system that displays folders."""
+    for entry in sorted(out.iterdir()):
+        if (entry / MODEL_FILE).is_file():
+            within = (file for file in sorted(entry.iterdir()) if file.name not in BUNDLE_FILES or not file.is_file())
+            yield from (f"{entry.name}/{file.name}" for file in within if not _made_by_systems(file))
+        elif not _made_by_systems(entry):
+            yield entry.name
+
+
+def _made_by_systems(path: Path) -> bool:
+    return path.is_file() and (path.name in _SYSTEMS_FILES or path.name.startswith("._"))
 
 
 def _joined(verification: Verification) -> str:

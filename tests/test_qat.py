@@ -50,6 +50,29 @@ def exported(network, images, tmp_path_factory):
     )
 
 
+def test_two_steps_of_quantisation_aware_training_end_to_end(tmp_path):
+    """What every run of the tests can afford: the smallest network, and a file that answers as the network was trained to."""
+    network = small.checkpoint(32, kernels=(3,), widths=(8,), stem=4, last_channels=8, taps=("after",))
+    images = small.calibration(network)
+    qat = recipes.recipe("qat_int8")
+    brief = dataclasses.replace(qat, fine_tuning=dataclasses.replace(qat.fine_tuning, epochs=1, batch_size=32))
+    out = tmp_path / "out"
+    (made,) = bundle.export(
+        network, out, [brief], images, HOLDOUT[:9], calibration_labels=TRUTH, window=small.WINDOW
+    ).recipes.values()
+    facts = made.verification["fine_tuning"]
+    assert (facts["images"], facts["steps"], len(facts["losses"])) == (64, 2, 1)
+    assert made.recipe["recipe"]["fine_tuning"] == dataclasses.asdict(brief.fine_tuning)
+    integer, heavy = made.verification["costs"]["classify"]["integer"]
+    assert integer == heavy > 0
+    unseen = small.images(60, 32, seed=17)
+    expected = keras.ops.convert_to_numpy(keras.ops.softmax(network.model(unseen)))
+    model = TFLiteModel(made.model)
+    answers = np.stack([model.classify(image) for image in unseen])
+    assert np.mean(answers.argmax(-1) == expected.argmax(-1)) >= 0.95
+    assert np.abs(answers - expected).mean() < 0.05
+
+
 @pytest.mark.slow
 def test_fine_tuned_recipes_keep_their_bounds(exported):
     assert tuple(sorted(exported.recipes)) == tuple(sorted(NAMES))

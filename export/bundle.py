@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,14 @@ from affnet_tf.export.origin import Origin
 from affnet_tf.export.picture import draw_graph
 from affnet_tf.export.recipes import RECIPES, Recipe, recipe
 from affnet_tf.export.representative import representative_dataset
-from affnet_tf.export.signatures import MotionPath, in_float32, keras_classify, keras_motion_images, network_graph
+from affnet_tf.export.signatures import MotionPath, in_float32, network_graph
+from affnet_tf.export.tuned import before_and_after
 from affnet_tf.export.vectors import make_vectors
 from affnet_tf.export.verify import Verification, VerificationError, verify
 from affnet_tf.files import atomic_folder, check_folder, read_json, restore, write_json
 from affnet_tf.inference.reverify import Vectors, compare, file_sums, verify_bundle
 from affnet_tf.inference.runtime import (
+    BUNDLE_FILES,
     CARD_FILE,
     GRAPH_FILE,
     LABELS_FILE,
@@ -44,6 +46,9 @@ from affnet_tf.pipeline.crop_config import TrainedCrop
 from affnet_tf.places import local
 
 __all__ = ["Bundle", "Exported", "check_replaceable", "export", "read_bundle"]
+
+# How macOS and Windows display a folder; they make them anew.
+_SYSTEMS_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +98,7 @@ class Bundle:
 def export(
     checkpoint: Checkpoint,
     out: str | os.PathLike,
-    recipes: Sequence[str],
+    recipes: Sequence[str | Recipe],
     calibration: np.ndarray | None = None,
     holdout: Sequence[np.ndarray] | None = None,
     *,
@@ -109,7 +114,8 @@ def export(
     Args:
         checkpoint: the network.
         out: folder to make.
-        recipes: names of recipes, at least one.
+        recipes: names of recipes, at least one; or recipes themselves, such as one with other settings of its fine-tuning or
+            narrower bounds.
         calibration: float (N, S, S, 3) in [0, 1], motion images of *training* subjects, for recipes that calibrate or
             fine-tune.
         holdout: clips to verify with, uint8 (T, F, F, 3) each, cropped, of subjects that neither trained nor calibrated.
@@ -123,11 +129,12 @@ def export(
         force: replace a bundle that is there already.
 
     Raises:
-        InputError: an unknown recipe; no, wrong or unlabelled calibration images; clips of another size; or a folder that
-            exists.
-        VerificationError: a file does not keep its recipe's bounds. Nothing is left behind.
+        InputError: an unknown recipe, or two of one name; no, wrong or unlabelled calibration images; clips of another size;
+            or a folder that exists.
+        VerificationError: a file does not keep its recipe's bounds, or fine-tuning cost more accuracy than its recipe
+            allows. Nothing is left behind.
     """
-    chosen = [recipe(name) for name in dict.fromkeys(recipes)]
+    chosen = _chosen(recipes)
     if not chosen:
         raise InputError(f"an export must name a recipe: {', '.join(each.name for each in RECIPES)}. Received: none")
     check(2 <= window <= 4096, "window", "lie in [2, 4096]", window)  # beyond, a sum of frames may not fit in 32 bits
@@ -161,6 +168,15 @@ def export(
     return read_bundle(out)
 
 
+def _chosen(recipes: Sequence[str | Recipe]) -> list[Recipe]:
+    chosen = list(dict.fromkeys(recipe(each) if isinstance(each, str) else each for each in recipes))
+    names = [each.name for each in chosen]
+    for name in names:
+        if names.count(name) > 1:  # each has a folder of its name
+            raise InputError(f"recipes of an export must differ in name. Received: two of the name {name!r}")
+    return chosen
+
+
 def read_bundle(path: str | os.PathLike) -> Bundle:
     """Read a bundle's folder, or that of a single recipe.
 
@@ -188,22 +204,11 @@ def _made(checkpoint: Checkpoint, recipe: Recipe, material: Material, network: s
         return _Made(convert_saved(network, recipe, representative), checkpoint, None)
     from affnet_tf.export.qat import fine_tune, fine_tuned_file
 
-    images, labels = material.images, np.asarray(material.labels)
-    tuned = fine_tune(checkpoint, recipe, images, labels)
-    facts = {**tuned.facts, "training": _before_after(checkpoint, tuned.checkpoint, images, labels), "held_out": None}
-    if material.clip_labels is not None:
-        held_out = keras_motion_images(checkpoint, material.clips)
-        facts["held_out"] = _before_after(checkpoint, tuned.checkpoint, held_out, np.asarray(material.clip_labels))
+    tuned = fine_tune(checkpoint, recipe, material.images, np.asarray(material.labels))
+    facts = {**tuned.facts, **before_and_after(checkpoint, tuned.checkpoint, recipe, material)}
     if recipe.fine_tuning.method == "quantise":
         return _Made(fine_tuned_file(tuned, recipe, representative), tuned.checkpoint, facts)
     return _Made(convert_graph(network_graph(tuned.checkpoint), recipe, representative), tuned.checkpoint, facts)
-
-
-def _before_after(before: Checkpoint, after: Checkpoint, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    def accuracy(checkpoint: Checkpoint) -> float:
-        return float(np.mean(keras_classify(checkpoint, images).argmax(axis=-1) == labels))
-
-    return {"before": accuracy(before), "after": accuracy(after)}
 
 
 def _write(
@@ -252,7 +257,7 @@ def _write_verified(
     vectors: Vectors,
 ) -> None:
     again = {name: dataclasses.asdict(worst) for name, worst in compare(TFLiteModel(folder), vectors).items()}
-    bounds = {name: getattr(chosen, name) for name in ("max_delta", "min_agreement")}
+    bounds = {name: getattr(chosen, name) for name in ("max_delta", "min_agreement", "max_accuracy_drop")}
     document = {**verification.to_json(), "bounds": bounds, "fine_tuning": facts, "vectors": again}
     write_json(folder / VERIFY_FILE, document)
     (folder / CARD_FILE).write_text(model_card(chosen, metadata, origin, document, notes), encoding="utf-8")
@@ -267,7 +272,7 @@ def check_replaceable(out: str | os.PathLike, force: bool) -> None:
     """Raise if a bundle may not be written there.
 
     Raises:
-        InputError: something is there, and it is no folder, not a bundle, or ``force`` is false.
+        InputError: something is there, and it is no folder, not a bundle, holds what no export wrote, or ``force`` is false.
     """
     out = local(out, "a bundle")
     check_folder(out, "--out")
@@ -276,10 +281,24 @@ def check_replaceable(out: str | os.PathLike, force: bool) -> None:
         return
     if not force:
         raise InputError(f"output folder must not exist yet; --force replaces a bundle. Received: {str(out)!r}")
-    # Whoever mistypes --out must not lose anything but a bundle.
-    foreign = [entry.name for entry in out.iterdir() if not (entry / MODEL_FILE).is_file()]
+    # Whoever mistypes --out, or keeps notes beside a file, must not lose anything but a bundle.
+    foreign = next(_foreign(out), None)
     if foreign:
-        raise InputError(f"--force must replace a bundle and nothing else. Received: {str(out)!r} with {foreign[0]!r}")
+        raise InputError(f"--force must replace a bundle and nothing else. Received: {str(out)!r} with {foreign!r}")
+
+
+def _foreign(out: Path) -> Iterator[str]:
+    """What lies in a bundle's folder and was written neither by an export nor by a system that displays folders."""
+    for entry in sorted(out.iterdir()):
+        if (entry / MODEL_FILE).is_file():
+            within = (file for file in sorted(entry.iterdir()) if file.name not in BUNDLE_FILES or not file.is_file())
+            yield from (f"{entry.name}/{file.name}" for file in within if not _made_by_systems(file))
+        elif not _made_by_systems(entry):
+            yield entry.name
+
+
+def _made_by_systems(path: Path) -> bool:
+    return path.is_file() and (path.name in _SYSTEMS_FILES or path.name.startswith("._"))
 
 
 def _joined(verification: Verification) -> str:

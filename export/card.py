@@ -6,6 +6,7 @@ from typing import Any
 
 from affnet_tf.export.origin import Origin, Score
 from affnet_tf.export.recipes import Recipe
+from affnet_tf.inference.runtime import CLASSIFY
 
 __all__ = ["model_card"]
 
@@ -53,7 +54,7 @@ def model_card(
         f"{recipe.summary[0].upper()}{recipe.summary[1:]}. Labels (scheme `{metadata['scheme']}`): {labels}.",
         "![The network](graph.png)",
         "## Data\n\n" + _data(origin),
-        "## Score\n\n" + _scores(origin.scores),
+        "## Score\n\n" + _scores(origin.scores) + "\n\n" + _beside(verification),
         "## This file beside the network in Keras\n\n" + _verified(verification),
         _LIMITS.rstrip(),
         _USES.rstrip(),
@@ -95,7 +96,8 @@ def _scores(scores: tuple[Score, ...]) -> str:
         )
     lines = [
         "Of networks with the same settings, each tested on people that it was not trained on; 95 % intervals over persons. "
-        "This very network was not tested so.",
+        "This very network was not tested so, and this file was not: the scores are of networks in float32, before any "
+        "conversion.",
         "",
         "| protocol | | clips | people | accuracy | UF1 | UAR |",
         "|---|---|---|---|---|---|---|",
@@ -107,6 +109,20 @@ def _scores(scores: tuple[Score, ...]) -> str:
         ]
         lines.append(f"| {row.protocol} | {row.name} | {row.clips} | {row.people} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _beside(verification: dict[str, Any]) -> str:
+    """What conversion, and fine-tuning before it, cost on the clips that verified."""
+    check, tuned = verification["signatures"][CLASSIFY], verification.get("fine_tuning")
+    network = "fine-tuned network" if tuned else "network in float32"
+    words = f"This file gives {check['agreement']:.1%} of the clips that verified it the label of the {network}"
+    before = (tuned["held_out"] or {}).get("before") if tuned else check["keras_accuracy"]
+    if check["accuracy"] is None or before is None:
+        return words + "; whether the labels are right is not known of them."
+    return (
+        f"{words}, and {check['accuracy']:.3f} of them the right one; the network as trained, in float32, {before:.3f}: "
+        f"a change of {check['accuracy'] - before:+.3f}. Such clips are few, and no test on new people."
+    )
 
 
 def _verified(verification: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from affnet_tf.errors import InputError
+from affnet_tf.export.join import read_file, write_file
 from affnet_tf.export.recipes import Recipe
 from affnet_tf.export.representative import representative_dataset
 from affnet_tf.export.signatures import Graph, network_graph
@@ -116,4 +117,14 @@ def _four_bits(file: bytes) -> bytes:
     for operation, bits in ((names.CONV_2D, 4), (names.FULLY_CONNECTED, 4), (names.DEPTHWISE_CONV_2D, 8)):
         made.add_dynamic_config(regex=".*", operation_name=operation, num_bits=bits)
     with silent():
-        return bytes(made.quantize(enable_progress_report=False).quantized_model)
+        return _in_one(bytes(made.quantize(enable_progress_report=False).quantized_model))
+
+
+def _in_one(file: bytes) -> bytes:
+    """The quantiser puts many weights behind the flatbuffer, at offsets that joining would move: back into it."""
+    model = read_file(file)
+    for buffer in model.buffers:
+        if buffer.offset > 1:  # below are the schema's marks for none
+            buffer.data = np.frombuffer(file, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
+    return write_file(model)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import collections
 import copy
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from affnet_tf.export.join import read_file, write_file
 
-__all__ = ["Operators", "delegated", "operators"]
+__all__ = ["HEAVY", "Operators", "alone", "delegated", "operator_names", "operators"]
 
-_HEAVY = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+# Convolutions and dense layers; their second input is the kernel.
+HEAVY = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _INTEGERS = (schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT4, schema.TensorType.INT16)
 
 
@@ -38,16 +41,12 @@ class Operators:
 def operators(file: bytes) -> dict[str, Operators]:
     """The operators of each signature of a file."""
     model = read_file(file)
-    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
-    codes = []
-    for code in model.operatorCodes:
-        name = names.get(code.builtinCode, f"CUSTOM {code.builtinCode}")
-        codes.append(f"CUSTOM {(code.customCode or b'').decode()}" if name == "CUSTOM" else name)
+    codes = operator_names(model)
     found = {}
     for signature in model.signatureDefs:
         graph = model.subgraphs[signature.subgraphIndex]
         counts = collections.Counter(codes[operator.opcodeIndex] for operator in graph.operators)
-        heavy = [operator for operator in graph.operators if codes[operator.opcodeIndex] in _HEAVY]
+        heavy = [operator for operator in graph.operators if codes[operator.opcodeIndex] in HEAVY]
         integer = sum(
             all(graph.tensors[index].type in _INTEGERS for index in (*operator.inputs[:2], operator.outputs[0]))
             for operator in heavy
@@ -56,21 +55,42 @@ def operators(file: bytes) -> dict[str, Operators]:
     return found
 
 
-def delegated(file: bytes) -> dict[str, tuple[int, int]]:
-    """Of each signature's operators, how many the runtime hands to XNNPACK here on one thread, and how many there are.
+def operator_names(model: Any) -> list[str]:
+    """The name of each operator code of a file, as ``read_file`` gives it; of those not built in, ``CUSTOM …``."""
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+    found = []
+    for code in model.operatorCodes:
+        name = names.get(code.builtinCode, f"CUSTOM {code.builtinCode}")
+        found.append(f"CUSTOM {(code.customCode or b'').decode()}" if name == "CUSTOM" else name)
+    return found
 
-    Reshapes of constants and whatever else the delegate leaves run as ordinary operators, which costs a copy at most.
-    """
+
+def alone(file: bytes) -> dict[str, bytes]:
+    """By signature, a file with its graph and nothing else: the runtime's plain calls reach the first graph alone."""
     model = read_file(file)
     found = {}
     for signature in model.signatureDefs:
-        alone = copy.copy(model)
-        # The runtime lists the operators of the first graph alone.
-        alone.subgraphs = [model.subgraphs[signature.subgraphIndex]]
-        alone.signatureDefs = []
-        interpreter = Interpreter(model_content=write_file(alone), num_threads=1)
+        single, entry = copy.copy(model), copy.copy(signature)
+        single.subgraphs = [model.subgraphs[signature.subgraphIndex]]
+        entry.subgraphIndex = 0
+        single.signatureDefs = [entry]
+        found[signature.signatureKey.decode()] = write_file(single)
+    return found
+
+
+def delegated(files: Mapping[str, bytes]) -> dict[str, tuple[int, int]]:
+    """Of each signature's operators, how many the runtime hands to XNNPACK here on one thread, and how many there are.
+
+    Reshapes of constants and whatever else the delegate leaves run as ordinary operators, which costs a copy at most.
+
+    Args:
+        files: what ``alone`` gave.
+    """
+    found = {}
+    for signature, file in files.items():
+        interpreter = Interpreter(model_content=file, num_threads=1)
         interpreter.allocate_tensors()
-        found[signature.signatureKey.decode()] = _taken_over(interpreter._get_ops_details())
+        found[signature] = _taken_over(interpreter._get_ops_details())
     return found
 
 

@@ -19,7 +19,8 @@ from affnet_tf.export.recipes import RECIPES, Recipe, recipe
 from affnet_tf.export.representative import made_clips
 from affnet_tf.files import read_json
 from affnet_tf.models.checkpoint import Checkpoint, is_checkpoint, load_checkpoint
-from affnet_tf.pipeline.input import motion_images, read_clips
+from affnet_tf.pipeline.input import motion_images
+from affnet_tf.pipeline.reading import ClipReader
 from affnet_tf.pipeline.store import Store, StoredClip, naming_damage, open_store
 from affnet_tf.places import Address, Place, place_at
 
@@ -171,15 +172,15 @@ def _clips(store: Store, checkpoint: Checkpoint) -> _Found:
     origin = store_origin(store, [store.clips[row] for row in rows["subjects"]], len(people["validation_subjects"]))
     calibration, verification, words = divide(store.clips, rows["subjects"], rows["validation_subjects"])
     usable = [row for row in verification if _has_frames(store.clips[row])]
-    # One pass for both would keep all frames in memory.
     images = motion_images(_chosen(store, calibration), config.motion, config.model.input_size)
     if usable:
         picked = {usable[round(i)] for i in np.linspace(0, len(usable) - 1, min(HOLDOUT, len(usable)))}
-        holdout = [frames for _, frames, _ in _chosen(store, sorted(picked)).as_numpy_iterator()]
+        holdout = [frames for _, frames, _ in _chosen(store, picked).as_numpy_iterator()]
         return _Found(origin, images, labels(calibration), holdout, labels(picked), f"{len(holdout)} {words}")
-    ready = motion_images(_chosen(store, verification), config.motion, config.model.input_size)[:HOLDOUT]
+    shown = sorted(verification)[:HOLDOUT]
+    ready = motion_images(_chosen(store, shown), config.motion, config.model.input_size)
     made = made_clips(ready, checkpoint.frame_size)
-    truth = labels(verification)[:HOLDOUT]
+    truth = labels(shown)
     words = f"clips made from the motion images of {len(ready)} {words}"
     return _Found(origin, images, labels(calibration), made, truth, words)
 
@@ -216,11 +217,8 @@ def _has_frames(clip: StoredClip) -> bool:
     return clip.kind == "frames" and clip.length >= 2
 
 
-def _chosen(store: Store, rows: Sequence[int]) -> tf.data.Dataset:
-    wanted = np.zeros(len(store.clips), bool)
-    wanted[list(rows)] = True
-    table = tf.constant(wanted)
-    return read_clips(store, cache=False).filter(lambda row, frames, flow: table[row])
+def _chosen(store: Store, rows: Iterable[int]) -> tf.data.Dataset:
+    return ClipReader(store, rows).each_by_itself()
 
 
 _COLUMNS = (

@@ -6,7 +6,7 @@ import dataclasses
 import gzip
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ import numpy as np
 
 from affnet_tf.errors import InputError
 from affnet_tf.evaluation import confusion
-from affnet_tf.export.cost import TIMING, latency, peak_memory
-from affnet_tf.export.graph import Operators, delegated, operators
+from affnet_tf.export.cost import TIMED_FRAMES, TIMING, latency, peak_memory, ready
+from affnet_tf.export.graph import Operators, alone, delegated, operators
 from affnet_tf.export.recipes import Recipe
 from affnet_tf.export.signatures import keras_classify, keras_motion_images
+from affnet_tf.export.storage import storage_failures
 from affnet_tf.inference.reverify import in_window, stream
 from affnet_tf.inference.runtime import (
     CLASSIFY,
@@ -38,7 +39,7 @@ SIGNATURES = (CLASSIFY, CLASSIFY_CLIP, UPDATE, CLASSIFY_STATE)
 
 
 class VerificationError(InputError):
-    """A converted file does not keep what its recipe promises. The message is one line."""
+    """A network fine-tuned, or a file converted, does not keep what its recipe promises. The message is one line."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +55,6 @@ class SignatureCheck:
         uf1: the unweighted mean of the classes' F1, likewise.
         keras_accuracy: Keras' share of true labels on the same ones.
         keras_uf1: Keras' F1, likewise.
-        frames: number of frames in the timed clip, or of the window; None for ``classify``.
     """
 
     images: int
@@ -65,7 +65,6 @@ class SignatureCheck:
     uf1: float | None = None
     keras_accuracy: float | None = None
     keras_uf1: float | None = None
-    frames: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,8 +72,10 @@ class SignatureCost:
     """What one signature of a file is made of, and what a call costs here.
 
     Attributes:
-        latency_ms: median time of one call on one thread, in milliseconds; without the copy of the inputs into an app.
+        latency_ms: median time of a bare call of the interpreter on one thread, in milliseconds: inputs are set before it, and
+            outputs are not read.
         latency_ms_2_threads: the same on two threads.
+        frames: number of frames that the timed call looks at; None for ``classify``.
         peak_memory: bytes that loading the file and one call take; None where it cannot be measured.
         operators: how often each operator occurs.
         integer: of the convolutions and dense layers, how many compute in integers, and how many there are.
@@ -83,6 +84,7 @@ class SignatureCost:
 
     latency_ms: float
     latency_ms_2_threads: float
+    frames: int | None
     peak_memory: int | None
     operators: dict[str, int]
     integer: tuple[int, int]
@@ -131,7 +133,7 @@ def verify(
     data: str = "clips",
     truth: Sequence[int] | None = None,
 ) -> Verification:
-    """Compare a converted file with the network that it came from, signature by signature.
+    """Compare a converted file with the network that it came from, signature by signature, and its storage with its recipe.
 
     Args:
         file: the TFLite file.
@@ -162,7 +164,7 @@ def verify(
         path.write_bytes(file)
         model = TFLiteModel(path)
         checks = _checks(model, checkpoint, clips, truth)
-        costs = _costs(model, TFLiteModel(path, threads=2), file, found, clips[0])
+        costs = _costs(model, file, found, clips[0])
     failures = [failure for name, check in checks.items() for failure in _failures(name, check, recipe)]
     if recipe.integer:
         failures += [
@@ -170,6 +172,7 @@ def verify(
             for name, cost in costs.items()
             if cost.integer[0] < cost.integer[1]
         ]
+    failures += storage_failures(file, recipe)
     return Verification(recipe.name, *sizes, data, checks, costs, tuple(failures))
 
 
@@ -190,48 +193,38 @@ def _checks(
             [stream(model, window) for window in windows()],
         ),
     }
-    frames = {CLASSIFY: None, CLASSIFY_CLIP: len(clips[0]), CLASSIFY_STATE: model.window}
-    return {name: _check(keras, np.stack(ours), truth, frames[name]) for name, (keras, ours) in pairs.items()}
+    return {name: _check(keras, np.stack(ours), truth) for name, (keras, ours) in pairs.items()}
 
 
-def _costs(
-    model: TFLiteModel, two: TFLiteModel, file: bytes, found: dict[str, Operators], clip: np.ndarray
-) -> dict[str, SignatureCost]:
-    image = np.full((model.input_size, model.input_size, 3), 0.5, np.float32)
-    state = {each: each.new_state() for each in (model, two)}
-    for each in (model, two):
-        for frame in in_window(clip, each.window):
-            state[each] = each.update(frame, state[each])
-    calls: dict[str, Callable[[TFLiteModel], Any]] = {
-        CLASSIFY: lambda each: each.classify(image),
-        CLASSIFY_CLIP: lambda each: each.classify_clip(clip),
-        UPDATE: lambda each: each.update(clip[0], state[each]),
-        CLASSIFY_STATE: lambda each: each.classify_state(state[each]),
-    }
-    specs = {name: model.signatures[name].inputs for name in calls}
+def _costs(model: TFLiteModel, file: bytes, found: dict[str, Operators], clip: np.ndarray) -> dict[str, SignatureCost]:
+    specs = {name: model.signatures[name].inputs for name in SIGNATURES}
+    image = np.full((1, model.input_size, model.input_size, 3), 0.5, np.float32)
+    state = model.new_state()
+    for frame in in_window(clip, model.window):
+        state = model.update(frame, state)
     inputs = {
-        CLASSIFY: {MOTION_IMAGE: specs[CLASSIFY][MOTION_IMAGE].quantise(image[None])},
-        CLASSIFY_CLIP: {FRAMES: clip[None]},
-        UPDATE: {FRAME: clip[:1], **state[model]},
-        CLASSIFY_STATE: {name: state[model][name] for name in specs[CLASSIFY_STATE]},
+        CLASSIFY: {MOTION_IMAGE: specs[CLASSIFY][MOTION_IMAGE].quantise(image)},
+        CLASSIFY_CLIP: {FRAMES: in_window(clip, TIMED_FRAMES)[None]},
+        UPDATE: {FRAME: clip[:1], **state},
+        CLASSIFY_STATE: {name: state[name] for name in specs[CLASSIFY_STATE]},
     }
-    memory, taken = peak_memory(model.path, inputs), delegated(file)
+    frames = {CLASSIFY: None, CLASSIFY_CLIP: TIMED_FRAMES, UPDATE: model.window, CLASSIFY_STATE: model.window}
+    graphs = alone(file)
+    memory, taken = peak_memory(model.path, inputs), delegated(graphs)
     return {
         name: SignatureCost(
-            latency(lambda name=name: calls[name](model)),
-            latency(lambda name=name: calls[name](two)),
+            *(latency(ready(graphs[name], inputs[name], threads)) for threads in (1, 2)),
+            frames[name],
             memory[name],
             found[name].counts,
             found[name].integer,
             taken[name],
         )
-        for name in calls
+        for name in SIGNATURES
     }
 
 
-def _check(
-    reference: np.ndarray, answer: np.ndarray, truth: Sequence[int] | None, frames: int | None
-) -> SignatureCheck:
+def _check(reference: np.ndarray, answer: np.ndarray, truth: Sequence[int] | None) -> SignatureCheck:
     delta = np.abs(reference.astype(np.float64) - answer)
     labels, ours = reference.argmax(axis=-1), answer.argmax(axis=-1)
     scores: tuple[float | None, ...] = (None,) * 4
@@ -244,7 +237,6 @@ def _check(
         float(delta.mean()),
         float(np.mean(labels == ours)),
         *scores,
-        frames,
     )
 
 

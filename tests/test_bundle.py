@@ -1,6 +1,7 @@
 """What an export asks for, checks, notes and refuses, and what it leaves behind."""
 
 import dataclasses
+import re
 
 import keras
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 import small_network as small
 
 from affnet_tf.errors import InputError
-from affnet_tf.export import bundle, recipes, representative, run, verify
-from affnet_tf.export.signatures import network_graph
+from affnet_tf.export import bundle, join, recipes, representative, run, verify
+from affnet_tf.export.convert import convert_network
+from affnet_tf.export.fronts import convert_fronts
+from affnet_tf.export.signatures import MotionPath
 from affnet_tf.inference.runtime import TFLiteModel
 from affnet_tf.models.affectivenet import affectivenet, copy_weights
 
@@ -32,12 +35,23 @@ def test_mixed_precision_is_rebuilt_in_float32(network, tmp_path):
     np.testing.assert_allclose(TFLiteModel(made.folder).classify(small.images(1, 32)[0]), expected, atol=1e-5)
 
 
-def test_a_file_that_answers_otherwise_fails_and_leaves_nothing_behind(network, tmp_path, monkeypatch):
-    other = dataclasses.replace(network, model=small.checkpoint(40, mfl=False).model)
-    monkeypatch.setattr(bundle, "network_graph", lambda checkpoint: network_graph(other))
-    with pytest.raises(verify.VerificationError, match=r"float32.*delta.*bound 1e-05"):
-        bundle.export(network, tmp_path / "bundle", ["float32"])
-    assert list(tmp_path.iterdir()) == []
+def test_a_file_that_breaks_a_bound_ends_the_export_and_leaves_what_was_there(network, tmp_path):
+    """The second of two, when the first is written already: rounded weights cannot answer without any difference."""
+    strict = dataclasses.replace(recipes.recipe("float16"), max_delta=0.0)
+    for name in ("bundle", "other"):
+        (tmp_path / "bundle" / name).mkdir(parents=True)
+        (tmp_path / "bundle" / name / "model.tflite").write_bytes(b"as it was")
+    with pytest.raises(verify.VerificationError, match=r"'float16' must answer as Keras does.*delta.*, bound 0;"):
+        bundle.export(network, tmp_path / "bundle", ["float32", strict], force=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+    for name in ("bundle", "other"):
+        assert (tmp_path / "bundle" / name / "model.tflite").read_bytes() == b"as it was"
+
+
+def test_two_recipes_of_one_name_are_refused(network, tmp_path):
+    other = dataclasses.replace(recipes.recipe("float32"), max_delta=1e-4)
+    with pytest.raises(InputError, match=r"must differ in name\. Received: two of the name 'float32'"):
+        bundle.export(network, tmp_path / "bundle", ["float32", other])
 
 
 @pytest.mark.parametrize(
@@ -102,23 +116,25 @@ def test_few_calibration_images_are_noted():
     assert representative.calibration_notes(small.images(1, 32), recipes.recipe("float32")) == ()
 
 
-def test_the_images_that_verify_do_not_calibrate_and_a_note_on_few_travels_with_the_bundle(
-    network, tmp_path, monkeypatch
-):
-    seen = {}
-    real = bundle.representative_dataset
+def ranges(file):
+    """Scale and zero point of what each operator of the network gives: that is what calibration measures."""
+    model = join.read_file(file)
+    tensors = model.subgraphs[0].tensors
+    given = [index for operator in model.subgraphs[0].operators for index in operator.outputs]
+    return [(*tensors[index].quantization.scale, *tensors[index].quantization.zeroPoint) for index in given]
 
-    def spy(calibration, size, recipe):
-        seen["calibration"] = calibration
-        return real(calibration, size, recipe)
 
-    monkeypatch.setattr(bundle, "representative_dataset", spy)
+def test_the_images_that_verify_do_not_calibrate_and_a_note_on_few_travels_with_the_bundle(network, tmp_path):
     images = small.images(45, 32, seed=3)
     made = bundle.export(network, tmp_path / "bundle", ["full_int8"], images)
     verification = made.recipes["full_int8"].verification
     assert verification["data"] == "clips made from 15 images left out of the calibration"
     assert verification["signatures"]["classify"]["images"] == 15
-    np.testing.assert_array_equal(seen["calibration"], [each for i, each in enumerate(images) if i % 3 != 2])
+    found = ranges(made.recipes["full_int8"].model.read_bytes())
+    full_int8 = recipes.recipe("full_int8")
+    kept = np.stack([each for i, each in enumerate(images) if i % 3 != 2])
+    assert found == ranges(convert_network(network, full_int8, kept))
+    assert found != ranges(convert_network(network, full_int8, images))
     assert made.notes == ("full_int8: calibrated on 30 images, which are few: 32 or more are better",)
     assert bundle.read_bundle(tmp_path / "bundle").notes == made.notes
 
@@ -143,15 +159,18 @@ def test_nobody_calibrates_and_verifies():
     assert words == "training clip, the only one, which calibrated too"
 
 
-def test_a_wide_error_in_an_integer_file_fails_though_it_was_recorded(network, tmp_path, monkeypatch):
-    """All labels agree, yet a probability is off by more than the recipe allows."""
+def test_a_wide_error_in_an_integer_file_fails_though_all_labels_agree(network):
     blunt = small.checkpoint(40)
     kernel, bias = blunt.model.get_layer("logits").get_weights()
     blunt.model.get_layer("logits").set_weights([kernel * 0.3, bias * 0.3])
-    monkeypatch.setattr(bundle, "network_graph", lambda checkpoint: network_graph(blunt))
-    with pytest.raises(verify.VerificationError, match=r"full_int8.*max \|delta p\| 0\.\d+, bound 0\.2"):
-        bundle.export(network, tmp_path / "bundle", ["full_int8"], small.images(64, 32, seed=3))
-    assert list(tmp_path.iterdir()) == []
+    full_int8 = recipes.recipe("full_int8")
+    file = convert_network(blunt, full_int8, small.images(64, 32, seed=3))
+    file = convert_fronts(MotionPath.of(blunt), small.WINDOW).around(file)
+    found = verify.verify(file, network, full_int8, [small.clip(9, 40, seed) for seed in range(12)])
+    assert found.signatures["classify"].agreement == 1
+    assert not found.passed
+    for name, failure in zip(("classify", "classify_clip", "classify_state"), found.failures, strict=True):
+        assert re.fullmatch(rf"{name}: max \|delta p\| 0\.\d+, bound 0\.2", failure)
 
 
 def test_not_a_bundle(tmp_path):

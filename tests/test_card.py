@@ -47,7 +47,7 @@ def test_scores_of_an_evaluation_are_quoted_with_their_intervals(evaluated):
         line = next(line for line in card.splitlines() if line.startswith(f"| loso | {row.name} |"))
         assert f"{row.scores.uf1:.3f} ({low:.3f} – {high:.3f})" in line
         assert f"| {row.scores.clips} | {row.intervals.people} |" in line
-    assert "This very network was not tested so" in card
+    assert "This very network was not tested so, and this file was not: the scores are of networks in float32" in card
 
 
 @pytest.mark.parametrize(
@@ -94,6 +94,8 @@ def test_the_origin_is_counted_from_the_store():
     assert "- calibrated on few" in card
     assert "| `classify` | 0.012 | 98.0% | 0.750 (0.800) |" in card
     assert "181 KB, 93 KB compressed" in card
+    assert "gives 98.0% of the clips that verified it the label of the network in float32, and 0.750 of them" in card
+    assert "in float32, 0.800: a change of -0.050." in card
     assert "None is known" in card
 
 
@@ -109,6 +111,12 @@ def test_fine_tuning_is_told():
     assert "54 steps on 96 motion images" in card
     assert "0.900 and 0.950; on the clips above: 0.500 and 0.250." in card
     assert "50.0% of the weights" in card
+    # Against the network as trained, not as fine-tuned.
+    assert "the label of the fine-tuned network, and 0.750 of them the right one" in card
+    assert "the network as trained, in float32, 0.500: a change of +0.250" in card
+    unknown = {**VERIFICATION, "fine_tuning": {**tuned, "held_out": None}}
+    card = model_card(recipe("pruned_int8"), METADATA, Origin(), unknown, ())
+    assert "the label of the fine-tuned network; whether the labels are right is not known" in card
 
 
 def test_every_layer_is_in_a_box_of_the_picture_and_no_box_covers_another():

@@ -1,5 +1,6 @@
 """Recipes that fine-tune, on a small network with the layers that the toolkit is odd about."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ import small_network as small
 
 from affnet_tf.config import ExperimentConfig, ModelConfig
 from affnet_tf.errors import InputError
-from affnet_tf.export import bundle, recipes
+from affnet_tf.export import bundle, material, recipes, tuned, verify
 from affnet_tf.inference.runtime import TFLiteModel
 from affnet_tf.models.checkpoint import Checkpoint
 from affnet_tf.models.networks import build_network
@@ -49,6 +50,29 @@ def exported(network, images, tmp_path_factory):
     )
 
 
+def test_two_steps_of_quantisation_aware_training_end_to_end(tmp_path):
+    """What every run of the tests can afford: the smallest network, and a file that answers as the network was trained to."""
+    network = small.checkpoint(32, kernels=(3,), widths=(8,), stem=4, last_channels=8, taps=("after",))
+    images = small.calibration(network)
+    qat = recipes.recipe("qat_int8")
+    brief = dataclasses.replace(qat, fine_tuning=dataclasses.replace(qat.fine_tuning, epochs=1, batch_size=32))
+    out = tmp_path / "out"
+    (made,) = bundle.export(
+        network, out, [brief], images, HOLDOUT[:9], calibration_labels=TRUTH, window=small.WINDOW
+    ).recipes.values()
+    facts = made.verification["fine_tuning"]
+    assert (facts["images"], facts["steps"], len(facts["losses"])) == (64, 2, 1)
+    assert made.recipe["recipe"]["fine_tuning"] == dataclasses.asdict(brief.fine_tuning)
+    integer, heavy = made.verification["costs"]["classify"]["integer"]
+    assert integer == heavy > 0
+    unseen = small.images(60, 32, seed=17)
+    expected = keras.ops.convert_to_numpy(keras.ops.softmax(network.model(unseen)))
+    model = TFLiteModel(made.model)
+    answers = np.stack([model.classify(image) for image in unseen])
+    assert np.mean(answers.argmax(-1) == expected.argmax(-1)) >= 0.95
+    assert np.abs(answers - expected).mean() < 0.05
+
+
 @pytest.mark.slow
 def test_fine_tuned_recipes_keep_their_bounds(exported):
     assert tuple(sorted(exported.recipes)) == tuple(sorted(NAMES))
@@ -63,6 +87,41 @@ def test_fine_tuned_recipes_keep_their_bounds(exported):
         assert TFLiteModel(made.model).signatures["classify"].inputs["motion_image"].dtype == "int8"
 
 
+def test_a_fine_tuning_that_wrecks_the_network_ends_the_export(network, images, tmp_path):
+    """The file would answer as the wrecked network does, and keep every bound of the conversion."""
+    pruned = recipes.recipe("pruned_int8")
+    wild = dataclasses.replace(
+        pruned, fine_tuning=dataclasses.replace(pruned.fine_tuning, epochs=1, learning_rate=30.0)
+    )
+    said = keras.ops.convert_to_numpy(network.model(images)).argmax(-1)
+    before = f"{np.mean(said == np.array(TRUTH)):.3f}"
+    message = (
+        r"recipe 'pruned_int8': fine-tuning must cost at most 0\.05 of the accuracy on the training images\. "
+        rf"Received: {before} before, 0\.[0-6]\d\d after"
+    )
+    with pytest.raises(verify.VerificationError, match=message):
+        bundle.export(network, tmp_path / "out", ["float32", wild], images, HOLDOUT[:2], calibration_labels=TRUTH)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("count", "lost", "fails"), [(64, 3, False), (64, 4, True), (2, 1, False), (2, 2, True)])
+def test_how_many_images_fine_tuning_may_lose(network, images, count, lost, fails):
+    """A twentieth of 64 is three; of two, one may go, which a near tie can cost."""
+    turned = small.checkpoint(32, **SHAPE)
+    kernel, bias = turned.model.get_layer("logits").get_weights()
+    turned.model.get_layer("logits").set_weights([-kernel, -bias])
+    said, other = (keras.ops.convert_to_numpy(each.model(images[:count])).argmax(-1) for each in (network, turned))
+    labels = np.where(np.arange(count) < lost, said, 3 - said - other)  # right before alone; wrong before and after
+    given = material.gather(network, images[:count], HOLDOUT[:1], labels)
+    recipe = recipes.recipe("qat_int8")
+    if fails:
+        with pytest.raises(verify.VerificationError, match=rf"Received: {lost / count:.3f} before, 0\.000 after"):
+            tuned.before_and_after(network, turned, recipe, given)
+    else:
+        found = tuned.before_and_after(network, turned, recipe, given)
+        assert found == {"training": {"before": lost / count, "after": 0.0}, "held_out": None}
+
+
 @pytest.mark.slow
 def test_accuracy_before_and_after_is_recorded(exported, network, images):
     said = keras.ops.convert_to_numpy(network.model(images)).argmax(-1)
@@ -71,7 +130,10 @@ def test_accuracy_before_and_after_is_recorded(exported, network, images):
         facts = json.loads((made.folder / "verify.json").read_text())["fine_tuning"]
         assert facts["training"]["before"] == pytest.approx(before)
         assert facts["held_out"]["after"] == made.verification["signatures"]["classify"]["keras_accuracy"]
-        assert facts["training"]["after"] >= 0.8
+        for part in ("training", "held_out"):
+            assert facts[part]["after"] >= facts[part]["before"] - 0.05
+        assert json.loads((made.folder / "verify.json").read_text())["bounds"]["max_accuracy_drop"] == 0.05
+        assert made.recipe["recipe"]["max_accuracy_drop"] == 0.05
         assert (facts["images"], facts["steps"]) == (64, 4 * len(facts["losses"]))
         assert np.isfinite(facts["losses"]).all()
         tuning = made.recipe["recipe"]["fine_tuning"]

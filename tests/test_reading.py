@@ -66,6 +66,20 @@ def test_the_rows_alone_in_order(store):
     assert [int(row) for row, *_ in ClipReader(store, ROWS[::-1]).in_order()] == list(ROWS)
 
 
+def test_rows_by_themselves_are_those_in_order_and_nothing_else_is_read(store, clips, damaged):
+    for row, frames, flow in ClipReader(store, ROWS[::-1]).each_by_itself().as_numpy_iterator():
+        np.testing.assert_array_equal(frames, clips[int(row)][0])
+        np.testing.assert_array_equal(flow, clips[int(row)][1])
+    assert [int(row) for row, *_ in ClipReader(store, ROWS[::-1]).each_by_itself()] == list(ROWS)
+    broken = damaged(5000)  # in the data of the second shard's first record
+    first = len(list(read_clips(store, shards=store.shards[:1])))
+    others = [row for row in range(60) if row != first]
+    found = ClipReader(broken, others).each_by_itself().as_numpy_iterator()
+    assert [int(row) for row, *_ in found] == others
+    with pytest.raises(InputError, match=r"^shard '.*' must have the SHA-256"), naming_damage(broken):
+        list(ClipReader(broken, others).in_order())
+
+
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="counts the bytes read as Linux does")
 @pytest.mark.parametrize("augment", [AugmentConfig(), AugmentConfig(jitter=0, drop=0)])
 def test_what_does_not_fit_is_not_gathered_in_memory(store, augment):

@@ -65,6 +65,8 @@ def verify(console: Console, bundle: Annotated[Path, typer.Argument(help="A bund
 
     with console.chatter():
         document, table = verify_bundle(bundle)
+    for note in document["notes"]:
+        console.note(note)
     console.result(document, table)
 
 

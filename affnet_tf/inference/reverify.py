@@ -14,6 +14,7 @@ import numpy as np
 from affnet_tf.errors import InputError
 from affnet_tf.files import restore
 from affnet_tf.inference.runtime import (
+    BUNDLE_FILES,
     CLASSIFY,
     CLASSIFY_CLIP,
     CLASSIFY_STATE,
@@ -127,30 +128,31 @@ def file_sums(folder: Path) -> dict[str, str]:
 def verify_bundle(path: str | os.PathLike) -> tuple[dict[str, Any], Table]:
     """Check that a bundle is whole and answers here as it did where it was made.
 
-    Each file must have its recorded sum. Each signature must keep the bound of |probability - Keras' probability| that its
-    recipe states; nothing that was measured when the bundle was made loosens it. The label must be Keras' own wherever
-    Keras' lead over the second is more than twice that, for a smaller one can be lost in the bound.
+    Each file of a bundle must be listed, and be there with its recorded sum; any other is named in a note. Each signature must
+    keep the bound of |probability - Keras' probability| that its recipe states; nothing that was measured when the bundle was
+    made loosens it. The label must be Keras' own wherever Keras' lead over the second is more than twice that, for a smaller
+    one can be lost in the bound.
 
     Args:
         path: a bundle, or the folder of one recipe.
 
     Returns:
-        What was found, JSON-ready, and a table (title, columns, rows).
+        What was found, JSON-ready, with ``notes`` for the reader; and a table (title, columns, rows).
 
     Raises:
         InputError: it is no bundle, or the first file, or signature of a recipe, that disagrees, and by how much.
     """
     path = local(path, "a bundle")
     restore(path)
-    found, rows = {}, []
+    found, rows, notes = {}, [], []
     for folder in _folders(path):
-        _check_sums(folder)
+        notes += [f"{extra} is no file of the bundle's, and was not checked" for extra in _check_sums(folder)]
         found[folder.name] = {}
         for signature, worst, bound in _checked(folder):
             found[folder.name][signature] = {"bound": bound, **dataclasses.asdict(worst)}
             rows.append((folder.name, signature, worst.questions, worst.max_delta, bound, True))
     columns = ("recipe", "signature", "questions", "max |Δ|", "bound", "passed")
-    document = {"bundle": str(path), "passed": True, "recipes": found}
+    document = {"bundle": str(path), "passed": True, "notes": notes, "recipes": found}
     return document, (f"{path.name}: the files' sums, and their answers beside Keras'", columns, rows)
 
 
@@ -166,14 +168,17 @@ def _folders(path: Path) -> list[Path]:
     return folders
 
 
-def _check_sums(folder: Path) -> None:
+def _check_sums(folder: Path) -> list[str]:
+    """The files that the sums do not list, after all that they do list were found to be as they were."""
     sums = folder / SUMS_FILE
     try:
         lines = [line.partition("  ") for line in sums.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError):
         raise InputError(f"a bundle must have the sums of its files. Received: no readable {str(sums)!r}") from None
     expected, actual = {name: digest for digest, _, name in lines}, file_sums(folder)
-    for name in sorted({*expected, *actual, MODEL_FILE, RECIPE_FILE, VERIFY_FILE, VECTORS_FILE}):
+    for name in sorted(
+        {*expected, *(BUNDLE_FILES & actual.keys()), MODEL_FILE, RECIPE_FILE, VERIFY_FILE, VECTORS_FILE}
+    ):
         if name not in expected or name not in actual:
             lacking = "no such file" if name not in actual else "a file that it does not list"
             raise InputError(f"{str(folder / name)!r} must be as {SUMS_FILE} lists it. Received: {lacking}")
@@ -182,6 +187,7 @@ def _check_sums(folder: Path) -> None:
                 f"{str(folder / name)!r} must have the SHA-256 {expected[name][:12]}… of {SUMS_FILE}. "
                 f"Received: {actual[name][:12]}…"
             )
+    return [str(folder / name) for name in sorted(actual.keys() - expected)]
 
 
 def _checked(folder: Path) -> Iterator[tuple[str, Worst, float]]:

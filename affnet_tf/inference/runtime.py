@@ -15,6 +15,7 @@ from affnet_tf.files import read_json, restore
 from affnet_tf.places import local
 
 __all__ = [
+    "BUNDLE_FILES",
     "CARD_FILE",
     "CLASSIFY",
     "CLASSIFY_CLIP",
@@ -55,6 +56,14 @@ FRAME, WINDOW, COUNT, SUM, SIGNED_MOTION = "frame", "window", "count", "sum", "s
 MODEL_FILE, LABELS_FILE, RECIPE_FILE = "model.tflite", "labels.txt", "recipe.json"
 VERIFY_FILE, VECTORS_FILE, SUMS_FILE = "verify.json", "vectors.npz", "SHA256SUMS"
 METADATA_FILE, CARD_FILE, GRAPH_FILE = "metadata.json", "MODEL_CARD.md", "graph.png"
+# All that an export writes into the folder of a recipe.
+BUNDLE_FILES = frozenset(
+    {
+        *(MODEL_FILE, LABELS_FILE, RECIPE_FILE),
+        *(VERIFY_FILE, VECTORS_FILE, SUMS_FILE),
+        *(METADATA_FILE, CARD_FILE, GRAPH_FILE),
+    }
+)
 
 State = dict[str, np.ndarray]
 

@@ -125,6 +125,11 @@ class ClipReader:
         wanted = tf.constant(wanted)
         return clips.filter(lambda row, frames, flow: wanted[row])
 
+    def each_by_itself(self) -> tf.data.Dataset:
+        """What ``in_order`` gives, each clip read by its place in its file: for few rows, since the others stay unread."""
+        rows, from_disk = tf.data.Dataset.from_tensor_slices(np.array(self.rows, np.int64)), self._from_disk
+        return rows.map(lambda row: (row, *from_disk(row)), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
     def _pooled(self, motion: MotionConfig, size: int) -> LookUp:
         def image(frames: tf.Tensor, flow: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             signed, ready = signed_motion(frames, flow, motion)

@@ -1,6 +1,6 @@
 """Size and one-thread latency of every recipe for the edge network beside MobileNetV2, in one run on one machine.
 
-    python benchmarks/export.py [--rounds 15] [--network affectivenet_edge] [--recipe full_int8 ...]
+    python benchmarks/export.py [--rounds 15] [--network affectivenet_edge] [--recipe full_int8]
 
 Random weights: neither size nor latency depends on them, but for the compressed size of pruned and clustered ones, which are
 fine-tuned for two epochs on noise. Every round times each file once, one after the other, so that a busy moment of the machine

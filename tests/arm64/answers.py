@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from affnet_tf.inference.reverify import in_window
 from affnet_tf.inference.runtime import CLASSIFY, MODEL_FILE, MOTION_IMAGE, PROBABILITIES, TFLiteModel
 
 
 def answer(folder: Path, questions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Probabilities (N, classes) by signature, the motion images that ``classify_clip`` made, and integer logits."""
+    """Probabilities (N, classes) by signature, the motion images behind them, the stream's state, and integer logits."""
     model = TFLiteModel(folder)
     answers = {"classify": np.stack([model.classify(image) for image in questions["images"]])}
     if model.signatures[CLASSIFY].outputs[PROBABILITIES].scale:
@@ -27,7 +28,20 @@ def answer(folder: Path, questions: dict[str, np.ndarray]) -> dict[str, np.ndarr
         pairs = [model.classify_clip(clip) for clip in clips]
         answers["classify_clip"] = np.stack([probabilities for probabilities, _ in pairs])
         answers["motion_image"] = np.stack([image for _, image in pairs])
+        states = [streamed(model, clip) for clip in clips]
+        pairs = [model.classify_state(state) for state in states]
+        answers["state"] = np.stack([np.concatenate([each.ravel() for each in state.values()]) for state in states])
+        answers["classify_state"] = np.stack([probabilities for probabilities, _ in pairs])
+        answers["state_image"] = np.stack([image for _, image in pairs])
     return answers
+
+
+def streamed(model: TFLiteModel, clip: np.ndarray) -> dict[str, np.ndarray]:
+    """The state after a clip's frames, as many as the window has and two more, came in one by one."""
+    state = model.new_state()
+    for frame in in_window(clip, model.window + 2):
+        state = model.update(frame, state)
+    return dict(sorted(state.items()))
 
 
 def logits(model: TFLiteModel, images: np.ndarray) -> np.ndarray:

@@ -29,6 +29,8 @@ from affnet_tf.silence import silent
 FOLDER = ROOT / "build" / "arm64"
 BOUND = 1e-5
 IMAGES, LENGTHS = 24, (2, 9, 40)
+# By signature, what the motion image behind its probabilities is called.
+IMAGE_OF = {"classify_clip": "motion_image", "classify_state": "state_image"}
 
 
 def main() -> int:
@@ -130,24 +132,25 @@ def _alike(name: str, here: Mapping[str, np.ndarray], arm: Mapping[str, np.ndarr
     # A file with integers at its ends has integers throughout; the motion image before them is floats in every file.
     quantum = next(iter(model.signatures["classify"].outputs.values())).scale
     bound, rule = BOUND, f"within {BOUND:g}"
-    if output == "logits":
+    if output in ("logits", "state"):
         bound, rule = 0.0, "identical"
-    elif quantum and output != "motion_image":
+    elif quantum and output not in IMAGE_OF.values():
         bound, rule = quantum, f"within {quantum:.3g}, one integer"
     bounds = np.full(len(here[name]), bound)
-    if output == "classify_clip" and model.recipe["recipe"]["activations"] != "float32":
+    if output in IMAGE_OF and model.recipe["recipe"]["activations"] != "float32":
         # The last bit of a motion image may turn the rounding of an activation: then the recipe's own bound holds.
-        images = [each[f"{recipe}/motion_image"] for each in (here, arm)]
+        images = [each[f"{recipe}/{IMAGE_OF[output]}"] for each in (here, arm)]
         moved = np.abs(images[0] - images[1]).reshape(len(bounds), -1).any(1)
         bounds[moved] = model.recipe["recipe"]["max_delta"]
         if moved.any():
             rule += f"; {int(moved.sum())} with another motion image within {bounds.max():g}"
     deltas = np.abs(here[name].astype(np.float64) - arm[name]).reshape(len(bounds), -1).max(1)
-    agree = float((here[name].argmax(-1) == arm[name].argmax(-1)).mean()) if output != "motion_image" else 1.0
+    agree = float((here[name].argmax(-1) == arm[name].argmax(-1)).mean())
     kept = bool((deltas <= bounds).all())
     said = "identical"
     if deltas.any():
-        said = f"max |delta| {deltas.max():.2e} in {int((deltas > 0).sum())}, labels {agree:.1%}"
+        said = f"max |delta| {deltas.max():.2e} in {int((deltas > 0).sum())}"
+        said += f", labels {agree:.1%}" if output.startswith("classify") else ""
     print(f"{recipe:16} {output:14} {len(bounds):3} answers: {said}  (must be {rule}: {'kept' if kept else 'BROKEN'})")
     return kept
 

@@ -2,14 +2,15 @@
 
     python benchmarks/fold_batch.py [preset] [size] [folds in one program ...]
 
-Random images stand in for clips, read from memory, each fold's its own: only time is measured here. 68 folds of 442 clips are
-those of MEGC2019, 27 steps of 16 clips for each epoch of a fold; a whole run is a multiple of the figure for an epoch. Each way
-is timed over some epochs, in a few rounds of which the fastest counts; compiling is left out. *As Keras computes them*: the
+Random images stand in for clips, read from memory, each fold in its own order: only time is measured here. 68 folds of 442
+clips are those of MEGC2019, 27 steps of 16 clips for each epoch of a fold; a run is a multiple of the figure for an epoch. Each
+way is timed over some epochs, in a few rounds of which the fastest counts; compiling is left out. *As Keras computes them*: the
 convolutions without ``models.convolution``.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import sys
@@ -29,7 +30,6 @@ with silent():
     import keras
 
     from affnet_tf.models.affectivenet import affectivenet
-    from affnet_tf.models.convolution import rewrite
     from affnet_tf.training.fit import Trainer
     from affnet_tf.training.fold_batch import FoldBatch
     from affnet_tf.training.strategy import choose_devices
@@ -50,51 +50,48 @@ def seconds(run: Callable[[], object]) -> float:
     return min(found[1:]) / (EPOCHS * STEPS)
 
 
-def stream(clips: np.ndarray, fold: int) -> Iterator[Batch]:
-    """A fold's endless batches: its own order of the clips."""
-    rng = np.random.default_rng(fold)
-    while True:
-        order = rng.permutation(len(clips))
-        for start in range(0, len(clips) - BATCH + 1, BATCH):
-            rows = order[start : start + BATCH]
-            yield clips[rows], np.eye(CLASSES, dtype=np.float32)[rows % CLASSES], np.ones(BATCH, np.float32)
+def batches(size: int) -> list[Batch]:
+    """Those of an epoch; what makes them is not measured."""
+    rng, one_hot = np.random.default_rng(0), np.eye(CLASSES, dtype=np.float32)
+    labels = rng.integers(0, CLASSES, (STEPS, BATCH))
+    return [
+        (rng.random((BATCH, size, size, 3), np.float32), one_hot[row], np.ones(BATCH, np.float32)) for row in labels
+    ]
 
 
-def measure(name: str, size: int, counts: tuple[int, ...], rewritten: bool) -> Iterator[tuple[str, float]]:
+def stream(of_epoch: list[Batch], fold: int) -> Iterator[Batch]:
+    """A fold's endless batches, in an order of its own: at a step, folds read different images."""
+    order = np.random.default_rng(fold).permutation(STEPS)
+    return (of_epoch[place] for place in itertools.cycle(order))
+
+
+def measure(name: str, size: int, counts: tuple[int, ...]) -> Iterator[tuple[str, float]]:
     """Each way and its seconds for a step of a fold."""
-    config = replace(preset(name).model, input_size=size)
-    clips = np.random.default_rng(0).random((CLIPS, size, size, 3), np.float32)
+    config, of_epoch = replace(preset(name).model, input_size=size), batches(size)
     keras.utils.set_random_seed(0)
     trainer = Trainer(affectivenet(config, CLASSES), TrainConfig(epochs=EPOCHS, batch_size=BATCH), STEPS)
-    if rewritten:
-        rewrite(trainer.model)
 
     def alone() -> None:
         trainer.reset()
-        trainer.fit(lambda skip: stream(clips, 0))
+        trainer.fit(lambda skip: stream(of_epoch, 0))
+
+    def at_once(together: FoldBatch, count: int) -> None:
+        together.fit({str(fold): stream(of_epoch, fold) for fold in range(count)})
 
     yield "one after the other", seconds(alone)
-    for count in counts:
-        yield f"{count} in one program", at_once(FoldBatch(trainer, count), clips, count)
-
-
-def at_once(together: FoldBatch, clips: np.ndarray, count: int) -> float:
-    """Seconds for a step of a fold, of several in one program. What makes their batches is not measured."""
-    streams = {str(fold): list(itertools.islice(stream(clips, fold), STEPS)) * EPOCHS for fold in range(count)}
-    return seconds(lambda: together.fit(streams)) / count
+    for count, blocks in itertools.product(counts, (False, True)):
+        run = functools.partial(at_once, FoldBatch(trainer, count, blocks), count)
+        yield f"{count} in one program{'' if blocks else ', as Keras computes them'}", seconds(run) / count
 
 
 def main(name: str = "affectivenet", size: int = 28, *counts: int) -> None:
     """Print the table."""
     devices, rows, first = choose_devices(), [], 0.0
     with devices.scope():
-        for rewritten in (False, True):
-            for way, each in measure(name, size, counts or (4,), rewritten):
-                first = first or each
-                way = way if rewritten else f"{way}, as Keras computes them"
-                epoch = each * STEPS * FOLDS
-                rows.append((way, f"{1e3 * each:.2f}", f"{epoch:.1f}", f"{BATCH / each:,.0f}", f"{first / each:.1f}"))
-                print(*rows[-1], sep="\t", file=sys.stderr)
+        for way, each in measure(name, size, counts or (4,)):
+            first, epoch = first or each, each * STEPS * FOLDS
+            rows.append((way, f"{1e3 * each:.2f}", f"{epoch:.1f}", f"{BATCH / each:,.0f}", f"{first / each:.1f}"))
+            print(*rows[-1], sep="\t", file=sys.stderr)
     title = f"{name} at {size}×{size}, batches of {BATCH}, {devices}"
     columns = (
         "folds",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
-from affnet_tf.errors import unknown
+from affnet_tf.errors import InputError, unknown
 
 __all__ = ["RECIPES", "FineTuning", "Recipe", "recipe"]
 
@@ -37,6 +38,13 @@ class FineTuning:
     clusters: int = 0
 
 
+_KNOWN = {
+    "weights": ("float32", "float16", "int8", "int4"),
+    "activations": ("float32", "dynamic", "int8", "int16"),
+    "interface": ("float32", "int8"),
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """One way to convert, spelled out.
@@ -58,6 +66,9 @@ class Recipe:
     The bounds are part of the recipe, whatever a file then reaches: an export that breaks one fails, and ``affnet
     verify`` holds the file to the same ones wherever it goes. After fine-tuning, Keras is the fine-tuned network: the first
     two bounds are about the conversion, and the third about what fine-tuning did to the network as it was trained.
+
+    Raises:
+        InputError: a name that names no folder, an unknown type, or fine-tuning without its bound or into other than int8.
     """
 
     name: str
@@ -69,6 +80,25 @@ class Recipe:
     activations: str = "float32"
     interface: str = "float32"
     fine_tuning: FineTuning | None = None
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"\w+", self.name):
+            raise InputError(
+                f"a recipe's name must be letters, digits and _, as it names a folder. Received: {self.name!r}"
+            )
+        for field, known in _KNOWN.items():
+            if getattr(self, field) not in known:
+                raise unknown(f"{field} of recipe {self.name!r}", getattr(self, field), known)
+        if (self.fine_tuning is None) != (self.max_accuracy_drop is None):
+            raise InputError(
+                f"recipe {self.name!r} must state max_accuracy_drop if it fine-tunes, and only then. "
+                f"Received: {self.max_accuracy_drop!r}"
+            )
+        if self.fine_tuning is not None and (self.weights, self.activations) != ("int8", "int8"):
+            raise InputError(
+                f"recipe {self.name!r} must store and compute in int8, since it fine-tunes. "
+                f"Received: {self.weights!r} and {self.activations!r}"
+            )
 
     @property
     def integer(self) -> bool:

@@ -53,7 +53,7 @@ def _failures(name: str, tensor: Any, data: np.ndarray, recipe: Recipe) -> Itera
     settings = recipe.fine_tuning
     if settings is None or depthwise:
         return
-    values = data.view(np.int8)
+    values = data.view(np.int8)  # a recipe that fine-tunes stores int8
     zeros = int(np.sum(values == 0))
     if settings.sparsity and zeros < settings.sparsity * size - _LACKING_ZEROS:
         yield f"have {settings.sparsity:.0%} zeros", f"{zeros / size:.1%} zeros"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from affnet_tf.export.signatures import keras_classify, keras_motion_images
-from affnet_tf.inference.reverify import Vectors, in_window
+from affnet_tf.inference.reverify import Vectors, spread_frames
 from affnet_tf.models.checkpoint import Checkpoint
 
 __all__ = ["make_vectors"]
@@ -34,13 +34,14 @@ def make_vectors(checkpoint: Checkpoint, clips: Sequence[np.ndarray], window: in
     room = max(2, _CLIP_BYTES // (_CLIPS * side * side * 3))
     frames = min(_FRAMES, room, *(len(clip) for clip in chosen))
     short = np.stack([np.stack(_spread(clip, frames)) for clip in chosen])
-    windows = [in_window(clip, window) for clip in short]
+    picked = spread_frames(frames, window)
     return Vectors(
         images,
         keras_classify(checkpoint, images.astype(np.float32) / 255),
         short,
         keras_classify(checkpoint, keras_motion_images(checkpoint, short)),
-        keras_classify(checkpoint, keras_motion_images(checkpoint, windows)),
+        picked,
+        keras_classify(checkpoint, keras_motion_images(checkpoint, short[:, picked])),
     )
 
 

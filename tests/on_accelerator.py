@@ -14,7 +14,6 @@ from small import images, randomise
 from affnet_tf.config import ExperimentConfig, ModelConfig, TrainConfig, replace
 from affnet_tf.imaging.motion import AffectiveMotion
 from affnet_tf.models.affectivenet import affectivenet, probabilities
-from affnet_tf.models.convolution import rewrite
 from affnet_tf.training.fit import Trainer
 from affnet_tf.training.fold_batch import FoldBatch, folds_at_once
 from affnet_tf.training.strategy import Devices, choose_devices
@@ -63,7 +62,6 @@ def learned(device: str, precision: str, products: str | None = None) -> dict[st
             alone.fit(lambda skip, fold=fold: endless(10 * fold))
             of_alone.append(probabilities(alone.model, unseen, BATCH).tolist())
         trainer = Trainer(network(), TRAIN, 5)
-        rewrite(trainer.model)
         together = FoldBatch(trainer, FOLDS)
         together.fit({str(fold): endless(10 * fold) for fold in range(FOLDS)})
         of_together = []
@@ -78,8 +76,7 @@ def fill(devices: Devices) -> dict[str, int]:
     with devices.scope():
         large = affectivenet(ModelConfig(input_size=112), CLASSES)
         trainer = Trainer(large, replace(TRAIN, epochs=1, batch_size=4 * BATCH), 1)
-        rewrite(trainer.model)
-        count = folds_at_once("auto", devices, trainer, ExperimentConfig())
+        count = folds_at_once("auto", devices, trainer, ExperimentConfig(), 1000)
         batch = [np.concatenate(parts) for parts in zip(*itertools.islice(endless(1, 112), 4), strict=True)]
         FoldBatch(trainer, count).fit({str(fold): [batch] for fold in range(count)})
     told = jax.local_devices()[0].memory_stats()

@@ -21,6 +21,7 @@ def test_a_bare_call_of_what_is_timed_answers_as_the_whole_file_does():
         "classify": {"motion_image": specs["classify"]["motion_image"].quantise(image)},
         "classify_clip": {"frames": clip[None]},
         "classify_state": {name: state[name] for name in specs["classify_state"]},
+        "update": {"frame": clip[:1], **state},
     }
     expected = {
         "classify": model.classify(image[0]),
@@ -28,7 +29,14 @@ def test_a_bare_call_of_what_is_timed_answers_as_the_whole_file_does():
         "classify_state": model.classify_state(state)[0],
     }
     graphs = alone(path.read_bytes())
-    assert set(graphs) == set(model.signatures)
+    assert set(graphs) == set(model.signatures) == set(inputs)
+    moved = model.update(clip[0], state)
+    for threads in (1, 2):
+        interpreter = ready(graphs["update"], inputs["update"], threads)
+        assert 0 < latency(interpreter) < 10_000
+        stored = {each["name"]: each for each in interpreter.get_output_details()}
+        (window,) = (each for each in stored.values() if len(each["shape"]) == 5)
+        np.testing.assert_array_equal(interpreter.get_tensor(window["index"]), moved["window"])
     for name, answer in expected.items():
         for threads in (1, 2):
             interpreter = ready(graphs[name], inputs[name], threads)

@@ -122,4 +122,6 @@ def test_what_cannot_be_batched_is_told(tmp_path):
     with pytest.raises(InputError, match=r"fold_batch must be auto or a number of at least 1\. Received: 'many'"):
         evaluate(store, tmp_path / "run", CONFIG, fold_batch="many")
     assert not (tmp_path / "run").exists()
-    assert folds_at_once("auto", choose_devices("cpu"), Trainer(affectivenet(NETWORK, 4), CONFIG.train, 1), CONFIG) == 1
+    assert (
+        folds_at_once("auto", choose_devices("cpu"), Trainer(affectivenet(NETWORK, 4), CONFIG.train, 1), CONFIG, 9) == 1
+    )

@@ -184,7 +184,7 @@ def test_a_picture_of_a_motion_image(keras_predictor, tmp_path):
     result = predict_path(tmp_path / "motion.png", keras_predictor)
     np.testing.assert_allclose(result.prediction.motion_image, image / 255, atol=1e-6)
     assert (result.frames, result.start) == (0, None)
-    with pytest.raises(InputError, match="start and end must go with a video or a folder"):
+    with pytest.raises(InputError, match="start, end and fps must go with a video or a folder"):
         predict_path(tmp_path / "motion.png", keras_predictor, start=3)
 
 

@@ -1,5 +1,6 @@
 """How files store their weights, against what their recipes say."""
 
+import dataclasses
 import re
 
 import keras
@@ -8,6 +9,7 @@ import pytest
 import small_network as small
 
 from affnet_tf.config import ExperimentConfig, ModelConfig
+from affnet_tf.errors import InputError
 from affnet_tf.export import graph, join, recipes, storage, verify
 from affnet_tf.export.convert import convert_network
 from affnet_tf.export.fronts import convert_fronts
@@ -93,3 +95,21 @@ def stored_kernels(file):
         for tensor in model.subgraphs[0].tensors
         if tensor.shape is not None and len(tensor.shape) in (2, 4) and model.buffers[tensor.buffer].data is not None
     }
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "../full"}, "a recipe's name must be letters, digits and _"),
+        ({"weights": "int3"}, "weights of recipe 'qat_int8' must be one of float32, float16, int8, int4"),
+        ({"max_accuracy_drop": None}, "must state max_accuracy_drop if it fine-tunes, and only then. Received: None"),
+        ({"fine_tuning": None}, "must state max_accuracy_drop if it fine-tunes, and only then. Received: 0.05"),
+        (
+            {"activations": "dynamic"},
+            "must store and compute in int8, since it fine-tunes. Received: 'int8' and 'dynamic'",
+        ),
+    ],
+)
+def test_a_recipe_that_cannot_be_kept_is_refused(changes, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        dataclasses.replace(recipes.recipe("qat_int8"), **changes)

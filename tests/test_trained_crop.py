@@ -160,9 +160,16 @@ def part(stored, detector="mtcnn", margin=0.1, magnify=0.0, band=(1.0, 10.0)):
     ],
 )
 def test_of_a_store_of_several_parts_most_clips_decide(parts, expected):
-    found = TrainedCrop.of_parts({str(number): each for number, each in enumerate(parts)})
+    clips = range(sum(each["stored"] for each in parts))
+    found = TrainedCrop.of_parts({str(number): each for number, each in enumerate(parts)}, clips)
     assert found == expected
     assert TrainedCrop.read(json.loads(json.dumps({"crop": found.to_json()}))) == found
+
+
+def test_clips_that_do_not_train_decide_nothing():
+    parts = {"casme2": part(3, margin=0.3), "samm": part(2)}
+    assert TrainedCrop.of_parts(parts, [0, 3, 4]) == TrainedCrop(128, mixed=("margin",))
+    assert TrainedCrop.of_parts(parts, [2]) == TrainedCrop(128, margin=0.3)
 
 
 def test_a_network_of_clips_that_differ_says_so(found, tmp_path):

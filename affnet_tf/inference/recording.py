@@ -56,8 +56,10 @@ def predict_path(
     path = local(path, "a recording")
     check(fps is None or 0 < fps < math.inf, "fps", "be more than 0", fps)
     if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
-        if start is not None or end is not None:
-            raise InputError(f"start and end must go with a video or a folder of frames. Received: image {str(path)!r}")
+        if (start, end, fps) != (None, None, None):
+            raise InputError(
+                f"start, end and fps must go with a video or a folder of frames. Received: image {str(path)!r}"
+            )
         prediction = predictor.predict_motion_image(read_image(path))
         nothing = np.empty((0, predictor.frame_size, predictor.frame_size, 3), np.uint8)
         return PathPrediction(path, prediction, 0, None, None, None, None, nothing, (), ("read as one motion image",))

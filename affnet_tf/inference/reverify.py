@@ -28,7 +28,7 @@ from affnet_tf.inference.runtime import (
 )
 from affnet_tf.places import local
 
-__all__ = ["Vectors", "Worst", "compare", "file_sums", "in_window", "stream", "verify_bundle"]
+__all__ = ["Vectors", "Worst", "compare", "file_sums", "in_window", "spread_frames", "stream", "verify_bundle"]
 
 Table = tuple[str, tuple[str, ...], list[tuple[object, ...]]]
 
@@ -42,13 +42,15 @@ class Vectors:
         image_probabilities: float32 (N, classes), Keras' answers to ``images / 255``.
         clips: uint8 (M, T, F, F, 3), cropped frames.
         clip_probabilities: float32 (M, classes).
-        window_probabilities: float32 (M, classes), Keras' answers to the clips as ``in_window`` makes them fit a stream.
+        window_frames: int64 (W,), which frames of a clip go through the stream.
+        window_probabilities: float32 (M, classes), Keras' answers to those frames.
     """
 
     images: np.ndarray
     image_probabilities: np.ndarray
     clips: np.ndarray
     clip_probabilities: np.ndarray
+    window_frames: np.ndarray
     window_probabilities: np.ndarray
 
     def save(self, path: str | os.PathLike) -> None:
@@ -93,7 +95,7 @@ def compare(model: TFLiteModel, vectors: Vectors) -> dict[str, Worst]:
         CLASSIFY: _worst(model.classify, images, vectors.image_probabilities),
         CLASSIFY_CLIP: _worst(lambda clip: model.classify_clip(clip)[0], vectors.clips, vectors.clip_probabilities),
         CLASSIFY_STATE: _worst(
-            lambda clip: stream(model, in_window(clip, model.window)), vectors.clips, vectors.window_probabilities
+            lambda clip: stream(model, clip[vectors.window_frames]), vectors.clips, vectors.window_probabilities
         ),
     }
 
@@ -105,7 +107,12 @@ def in_window(clip: np.ndarray, window: int) -> np.ndarray:
         clip: (T, H, W, C).
         window: number of frames.
     """
-    return clip[np.linspace(0, len(clip) - 1, window).round().astype(int)]
+    return clip[spread_frames(len(clip), window)]
+
+
+def spread_frames(length: int, window: int) -> np.ndarray:
+    """Which frames of so many ``in_window`` takes: int64 (window,)."""
+    return np.linspace(0, length - 1, window).round().astype(np.int64)
 
 
 def stream(model: TFLiteModel, frames: np.ndarray) -> np.ndarray:

@@ -9,26 +9,34 @@ CPUs it brings nothing.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 from keras import ops
 
-__all__ = ["convolve", "rewrite"]
+__all__ = ["convolve", "rewritten"]
 
 # Kernels up to this size are unfolded: neighbours are copied into channels, and one product of matrices does the rest.
 _UNFOLDED = 2
 
 
-def rewrite(model: keras.Model) -> None:
-    """Let a network's convolutions of stride 2 and of 1×1 be computed by ``convolve``; depthwise ones stay as they are.
+@contextlib.contextmanager
+def rewritten(model: keras.Model) -> Iterator[None]:
+    """Inside, a network's convolutions of stride 2 and of 1×1 are computed by ``convolve``; depthwise ones stay as they are.
 
-    Weights, configuration and, but for rounding, results stay what they were.
+    What is traced inside keeps that; the network itself is afterwards what it was.
     """
-    for layer in model._flatten_layers():
-        if type(layer) is keras.layers.Conv2D and _can(layer):
+    layers = [each for each in model._flatten_layers() if type(each) is keras.layers.Conv2D and _can(each)]
+    try:
+        for layer in layers:
             layer.convolution_op = functools.partial(convolve, stride=layer.strides[0])
+        yield
+    finally:
+        for layer in layers:
+            del layer.convolution_op
 
 
 def convolve(images: Any, kernel: Any, stride: int) -> Any:

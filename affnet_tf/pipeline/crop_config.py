@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
+import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from affnet_tf.config import DETECTORS, build, check, check_types
@@ -86,12 +88,19 @@ class TrainedCrop(CropConfig):
         super().__post_init__()
 
     @classmethod
-    def of_parts(cls, parts: Mapping[str, Mapping[str, Any]]) -> TrainedCrop:
+    def of_parts(cls, parts: Mapping[str, Mapping[str, Any]], rows: Iterable[int]) -> TrainedCrop:
         """From ``parts`` of a store's manifest: each setting as most clips have it that it says something of.
 
         A tie goes to the part that comes first.
+
+        Args:
+            parts: by name, in the order of the store's clips.
+            rows: of the clips that count, in the store; those of training.
         """
-        every = [(build(cls, part["settings"], "crop"), part["stored"]) for part in parts.values()]
+        ends = list(itertools.accumulate(part["stored"] for part in parts.values()))
+        clips = Counter(bisect.bisect_right(ends, row) for row in rows)
+        settings = [build(cls, part["settings"], "crop") for part in parts.values()]
+        every = [(each, clips[place]) for place, each in enumerate(settings) if clips[place]]
         found = [each for each in every if each[0].detector != "none"]
         magnified = [each for each in every if each[0].magnify]
         asked = {"size": every, "detector": every, "margin": found, "magnify": every, "band": magnified}

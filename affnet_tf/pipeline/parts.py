@@ -71,8 +71,12 @@ class Part:
 
     @property
     def stage(self) -> Path:
-        """Where the part lies until it is finished."""
-        return work_folder(self.folder) / f".{self.name}{UNFINISHED}"
+        """Where the part lies until it is finished; of a remote store, one place for each plan."""
+        name = self.name
+        if not isinstance(self.folder, Path):  # no one sees what lies there, so that other settings must not meet it
+            compared = [self.plan["settings"], REVISION, *(self.plan[key] for key in COMPARED)]
+            name += f"-{hashlib.sha256(json.dumps(compared).encode()).hexdigest()[:8]}"
+        return work_folder(self.folder) / f".{name}{UNFINISHED}"
 
     @property
     def shards(self) -> list[str]:
@@ -114,16 +118,6 @@ class Part:
         for other in finished:
             if other != self.name:
                 _check_apart(self.folder, other, keys)
-
-    def forget(self) -> None:
-        """Throw away what lies outside the store, of a remote one, if it was made by other settings or from other clips."""
-        if isinstance(self.folder, Path) or not self.stage.exists():
-            return
-        with contextlib.suppress(InputError):
-            found = read_json(self.stage / STAGED_PLAN)
-            if found.get("crop_revision") == REVISION and not self._differences(found):
-                return
-        shutil.rmtree(self.stage)
 
     def begin(self) -> None:
         """Make the folders and write down the plan."""
@@ -175,17 +169,13 @@ class Part:
             shutil.rmtree(self.stage)
 
     def _check_same(self, found: dict[str, Any]) -> None:
-        if differ := self._differences(found):
+        was, now = {**found["settings"], **found}, {**self.plan["settings"], **self.plan}
+        keys = [*self.plan["settings"], *COMPARED]
+        if differ := [f"{key} {was.get(key)!r} against {now[key]!r}" for key in keys if was.get(key) != now[key]]:
             raise InputError(
                 f"{self.name} in store {str(self.folder)!r} must be made by the same settings from the same clips. "
                 f"Received: {'; '.join(differ)}"
             )
-
-    def _differences(self, found: dict[str, Any]) -> list[str]:
-        """What another plan has otherwise, in words."""
-        was, now = {**found["settings"], **found}, {**self.plan["settings"], **self.plan}
-        keys = [*self.plan["settings"], *COMPARED]
-        return [f"{key} {was.get(key)!r} against {now[key]!r}" for key in keys if was.get(key) != now[key]]
 
     def pictures(self) -> list[Place]:
         """The pages of the part's contact sheet, one for each shard that has a clip."""

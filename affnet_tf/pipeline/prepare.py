@@ -180,7 +180,6 @@ def prepare(
     ]
     with locked(work_folder(folder)):
         part.check(clips)
-        part.forget()
         found = {task.name: part.document(task.name) for task in tasks}
         pending = [task for task in tasks if (found[task.name] or {}).get("sources") != task.sources]
         if strict:

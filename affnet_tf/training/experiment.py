@@ -128,7 +128,7 @@ def train(
         "validation_clips": len(held_out),
         "subjects": data.subjects(kept),
         "validation_subjects": data.subjects(held_out),
-        "crop": TrainedCrop.of_parts(data.store.manifest["parts"]).to_json(),
+        "crop": TrainedCrop.of_parts(data.store.manifest["parts"], (data.row_of[key] for key in kept)).to_json(),
     }
     checkpoint = Checkpoint(model, config, data.scheme.labels, data.store.frame_size, details)
     save_checkpoint(out / "model", checkpoint, replace=resume)
@@ -193,7 +193,7 @@ def evaluate(
         trainers = Trainers(config, data.classes, fold_steps(folds, protocol, config), devices)
         apart = parallel > 1 or engine == "ray" or tensorboard
         wanted = 1 if apart and fold_batch == "auto" else fold_batch
-        together = folds_at_once(wanted, devices, trainers.of(pending[0]), config)
+        together = folds_at_once(wanted, devices, trainers.of(pending[0]), config, len(pending))
         check(together == 1 or parallel == 1, "parallel", f"be 1 with a fold_batch of {together}", parallel)
         check(together == 1 or engine == "local", "engine", f"be local with a fold_batch of {together}", engine)
         check(together == 1 or not tensorboard, "tensorboard", f"be off with a fold_batch of {together}", tensorboard)

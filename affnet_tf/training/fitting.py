@@ -10,7 +10,6 @@ import numpy as np
 
 from affnet_tf.config import ExperimentConfig
 from affnet_tf.evaluation.protocols import Key
-from affnet_tf.models.convolution import rewrite
 from affnet_tf.models.networks import build_network, set_frequencies
 from affnet_tf.pipeline.input import training_batches
 from affnet_tf.pipeline.store import naming_damage
@@ -60,8 +59,6 @@ def new_trainer(config: ExperimentConfig, classes: int, steps: int, devices: Dev
     """A network of the experiment, from its seed, and its compiled step; within the devices' scope."""
     keras.utils.set_random_seed(config.train.seed)
     model = devices.synchronise(build_network(config.model, classes))
-    if keras.backend.backend() == "jax" and devices.kind != "cpu":  # measured on a GPU alone
-        rewrite(model)
     return Trainer(model, config.train, steps, devices.jit_compile, devices.replicas)
 
 

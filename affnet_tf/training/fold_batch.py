@@ -7,6 +7,7 @@ would read on its own, so that it ends where it would have ended, within float t
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 
 from affnet_tf.config import ExperimentConfig
 from affnet_tf.errors import InputError
+from affnet_tf.models.convolution import rewritten
 from affnet_tf.training.fit import History, Trainer
 from affnet_tf.training.strategy import Devices
 
@@ -28,13 +30,15 @@ class FoldBatch:
     Args:
         trainer: of the network; its own variables are used to begin each fit, and hold a fold's outcome after ``take``.
         count: number of folds K; one program is compiled for it.
+        blocks: compute convolutions by ``models.convolution``.
     """
 
-    def __init__(self, trainer: Trainer, count: int) -> None:
+    def __init__(self, trainer: Trainer, count: int, blocks: bool = True) -> None:
         import jax
 
         self._trainer = trainer
         self._count = count
+        self._blocks = blocks
         self._step = jax.jit(self._all_folds, donate_argnums=0)
         self._state: Any = None
         self._names: list[str] = []
@@ -83,11 +87,7 @@ class FoldBatch:
         optimizer.finalize_variable_values(self._trainer.model.trainable_variables)  # the averages, if there are any
 
     def memory(self) -> int:
-        """Bytes that a step takes, as the compiler plans it: state, batches, and all that lies between.
-
-        Raises:
-            InputError: the compiler does not tell.
-        """
+        """Bytes that a step takes by the compiler's plan: state, batches, and all that lies between; 0 if it does not tell."""
         import jax
 
         model, batch = self._trainer.model, self._trainer.config.batch_size
@@ -96,9 +96,7 @@ class FoldBatch:
         images = [like((batch, *model.input_shape[1:]), "float32")] * self._count
         labels, weights = (like((self._count, batch, *rest), "float32") for rest in (model.output_shape[1:], ()))
         planned = self._step.lower(state, images, labels, weights).compile().memory_analysis()
-        if planned is None:
-            raise InputError("fold_batch must be a number on a device whose compiler tells no memory. Received: 'auto'")
-        return planned.argument_size_in_bytes + planned.temp_size_in_bytes
+        return planned.argument_size_in_bytes + planned.temp_size_in_bytes if planned else 0
 
     def _parts(self) -> list[list[keras.Variable]]:
         model = self._trainer.model
@@ -127,7 +125,8 @@ class FoldBatch:
 
     def _loss(self, trainable: list, fixed: list, optimizing: list, images: Any, labels: Any, weights: Any) -> tuple:
         model = self._trainer.model
-        logits, fixed, penalties = model.stateless_call(trainable, fixed, images, training=True, return_losses=True)
+        with rewritten(model) if self._blocks else contextlib.nullcontext():
+            logits, fixed, penalties = model.stateless_call(trainable, fixed, images, training=True, return_losses=True)
         loss = self._trainer.loss(labels, logits, sample_weight=weights) + sum(penalties)
         # Under mixed_float16 the scale is a variable of the optimizer.
         with keras.StatelessScope(state_mapping=list(zip(model.optimizer.variables, optimizing, strict=True))):
@@ -135,25 +134,27 @@ class FoldBatch:
         return scaled, (fixed, loss, logits)
 
 
-def folds_at_once(wanted: str | int, devices: Devices, trainer: Trainer, config: ExperimentConfig) -> int:
+def folds_at_once(wanted: str | int, devices: Devices, trainer: Trainer, config: ExperimentConfig, pending: int) -> int:
     """How many folds to train in one program.
 
     Args:
         wanted: a number, or ``auto``: as many as half of an accelerator's memory holds, for which a program of two is
-            compiled; 1 on CPUs, where it was measured to be no faster or slower, under TensorFlow, on several devices, and
-            where an epoch decides something for one fold alone.
+            compiled; 1 on CPUs, where it was measured to be no faster or slower, under TensorFlow, on several devices, where
+            an epoch decides something for one fold alone, and where device or compiler do not tell of memory.
         devices: where.
         trainer: of the network.
         config: the experiment.
+        pending: folds that are left; ``auto`` is no more than these.
 
     Raises:
         InputError: ``wanted`` is no positive number, or asks for what is named above.
     """
     if wanted == "auto":
-        if devices.kind == "cpu" or _hindrance(devices, config):
+        if devices.kind == "cpu" or pending < 2 or _hindrance(devices, config):
             return 1
         with devices.scope():
-            return max(1, int(devices.memory() // FoldBatch(trainer, 2).memory()))
+            two = FoldBatch(trainer, 2).memory()
+        return min(pending, max(1, devices.memory() // two)) if two else 1
     if not str(wanted).isdecimal() or int(wanted) < 1:
         raise InputError(f"fold_batch must be auto or a number of at least 1. Received: {wanted!r}")
     if int(wanted) > 1 and (hindrance := _hindrance(devices, config)):

@@ -69,13 +69,14 @@ PRESETS: dict[str, Preset] = {
         "affectivenet",
         ExperimentConfig(),
         "AffectiveNet (Verma, Vipparthi, Singh, IEEE MultiMedia 28(1), 2021, arXiv 2104.07569), as reconstructed here.",
-        "1,441,476 parameters, 210,539,520 MACs, 40 epochs; about 14 minutes of processor time",
+        "1,441,476 parameters, 210,539,520 MACs, 40 epochs; about 5 minutes of processor time",
+        "UF1 0.850 [0.760, 0.926], UAR 0.854; 96 clips of 8 synthetic people, 4 classes",
     ),
     "affectivenet_edge": _preset(
         "affectivenet_edge",
         ExperimentConfig(motion=MotionConfig(scaling="standard"), model=_EDGE),
         "The same idea for phones: depthwise kernels, a strided stem, two stages. Ours.",
-        "122,436 parameters, 5,633,536 MACs, 40 epochs; about 6 minutes of processor time",
+        "122,436 parameters, 5,633,536 MACs, 40 epochs; about 2 minutes of processor time",
         "UF1 0.916 [0.868, 0.958], UAR 0.917; 96 clips of 8 synthetic people, 4 classes",
     ),
     "affectivenet_flow": _preset(
@@ -86,7 +87,8 @@ PRESETS: dict[str, Preset] = {
             labels="megc3",
         ),
         "affectivenet_edge on optical flow from onset to apex, 28×28, three classes, as MEGC2019's networks have it. Ours.",
-        "73,284 parameters, 556,576 MACs, 40 epochs",
+        "73,284 parameters, 556,576 MACs, 40 epochs; half a minute of processor time",
+        "UF1 1.000 [1.000, 1.000], UAR 1.000; 66 clips of 8 synthetic people, 3 classes",
     ),
     "learnet": _preset(
         "learnet",
@@ -96,14 +98,16 @@ PRESETS: dict[str, Preset] = {
         ),
         "LEARNet (Verma et al., IEEE TIP 29, 2020, arXiv 1904.09410), on dynamic images as its code makes them, whose "
         f"weights sum to T. {_OURS}",
-        "1,866,500 parameters, 26,292,224 MACs, 40 epochs",
+        "1,866,500 parameters, 26,292,224 MACs, 40 epochs; about 3 minutes of processor time",
+        "UF1 0.695 [0.618, 0.776], UAR 0.708; 96 clips of 8 synthetic people, 4 classes",
     ),
     "originet": _preset(
         "originet",
         ExperimentConfig(model=ModelConfig(network="originet", input_size=128)),
         "OrigiNet (Verma et al., IJCNN 2020, arXiv 2005.07991), on affective-motion images in place of its active images. "
         f"{_OURS}",
-        "1,872,580 parameters, 57,279,488 MACs, 40 epochs",
+        "1,872,580 parameters, 57,279,488 MACs, 40 epochs; about 3 minutes of processor time",
+        "UF1 0.875 [0.807, 0.937], UAR 0.875; 96 clips of 8 synthetic people, 4 classes",
     ),
     "ststnet": _preset(
         "ststnet",
@@ -125,7 +129,8 @@ PRESETS: dict[str, Preset] = {
         ),
         "STSTNet (Liong et al., FG 2019, arXiv 1902.03634) on optical flow, three classes. Training as published: Adam at "
         "a constant rate of 5e-5, batches of 256, 500 epochs, no augmentation.",
-        "2,116 parameters, 340,288 MACs, 500 epochs",
+        "2,116 parameters, 340,288 MACs, 500 epochs; about 4 minutes of processor time",
+        "UF1 0.951 [0.878, 1.000], UAR 0.947; 66 clips of 8 synthetic people, 3 classes",
     ),
     "offapexnet": _preset(
         "offapexnet",
@@ -136,21 +141,24 @@ PRESETS: dict[str, Preset] = {
         ),
         "OFF-ApexNet (Gan et al., Signal Processing: Image Communication 74, 2019, arXiv 1805.08699) on optical flow, three "
         f"classes. {_OURS}",
-        "2,665,500 parameters, 3,834,304 MACs, 40 epochs; about 2 minutes of processor time",
+        "2,665,500 parameters, 3,834,304 MACs, 40 epochs; about a minute of processor time",
+        "UF1 1.000 [1.000, 1.000], UAR 1.000; 66 clips of 8 synthetic people, 3 classes",
     ),
     "mobilenetv3small": _preset(
         "mobilenetv3small",
         ExperimentConfig(model=ModelConfig(network="mobilenetv3small", dropout=0.2)),
         "MobileNetV3-Small (Howard et al., ICCV 2019, arXiv 1905.02244) from random weights, not the minimalistic variant; "
         "trained as AffectiveNet.",
-        "1,534,068 parameters, 15,937,608 MACs, 40 epochs",
+        "1,534,068 parameters, 15,937,608 MACs, 40 epochs; about 5 minutes of processor time",
+        "UF1 0.841 [0.778, 0.897], UAR 0.844; 96 clips of 8 synthetic people, 4 classes",
     ),
     "logistic": _preset(
         "logistic",
         ExperimentConfig(model=ModelConfig(network="logistic"), train=TrainConfig(weight_decay=0.01)),
         "Logistic regression on the motion image averaged in 4×4 squares: a floor; a tenth of the recipe's weight decay, which "
         "is its L2 penalty.",
-        "9,412 parameters, 9,408 MACs, 40 epochs; about 3 minutes of processor time",
+        "9,412 parameters, 9,408 MACs, 40 epochs; about a minute of processor time",
+        "UF1 0.763 [0.655, 0.841], UAR 0.792; 96 clips of 8 synthetic people, 4 classes",
     ),
     "majority": _preset(
         "majority",

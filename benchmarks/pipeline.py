@@ -20,7 +20,7 @@ from affnet_tf.silence import silent
 
 with silent():
     from affnet_tf.config import ExperimentConfig, override
-    from affnet_tf.pipeline.crops import CropConfig
+    from affnet_tf.pipeline.crop_config import CropConfig
     from affnet_tf.pipeline.input import training_batches
     from affnet_tf.pipeline.prepare import prepare
     from affnet_tf.pipeline.reading import ClipReader, read_clips

@@ -27,7 +27,7 @@ with silent():
 
     from affnet_tf.config import ExperimentConfig, override
     from affnet_tf.models.affectivenet import affectivenet
-    from affnet_tf.pipeline.crops import CropConfig
+    from affnet_tf.pipeline.crop_config import CropConfig
     from affnet_tf.pipeline.input import training_batches
     from affnet_tf.pipeline.prepare import prepare
     from affnet_tf.pipeline.reading import ClipReader

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from typing import Any
 
 from affnet_tf.errors import InputError, unknown
 
-__all__ = ["RECIPES", "FineTuning", "Recipe", "recipe"]
+__all__ = ["RECIPES", "FineTuning", "Recipe", "lost_at_most", "recipe"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,6 +196,14 @@ RECIPES: tuple[Recipe, ...] = (
         **_TUNED,
     ),
 )
+
+
+def lost_at_most(share: float, count: int) -> int:
+    """How many of so many images may be lost under a bound of their share.
+
+    One may in any case, unless the bound is 0: of few images, one whose lead was next to nothing must not decide.
+    """
+    return max(int(share > 0), math.floor(share * count + 1e-9))
 
 
 def recipe(name: str) -> Recipe:

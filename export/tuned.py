@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from affnet_tf.export.material import Material
-from affnet_tf.export.recipes import Recipe
+from affnet_tf.export.recipes import Recipe, lost_at_most
 from affnet_tf.export.signatures import keras_classify, keras_motion_images
 from affnet_tf.export.verify import VerificationError
 from affnet_tf.models.checkpoint import Checkpoint
@@ -45,9 +44,7 @@ def before_and_after(trained: Checkpoint, tuned: Checkpoint, recipe: Recipe, mat
         counts["held_out"] = len(clips)
     for part, count in counts.items():
         before, after = found[part]["before"], found[part]["after"]
-        # As of labels that differ: of few images, one whose lead was next to nothing must not decide.
-        allowed = max(1, math.floor(recipe.max_accuracy_drop * count + 1e-9))
-        if round((before - after) * count) > allowed:
+        if round((before - after) * count) > lost_at_most(recipe.max_accuracy_drop, count):
             raise VerificationError(
                 f"recipe {recipe.name!r}: fine-tuning must cost at most {recipe.max_accuracy_drop:g} of the accuracy on "
                 f"{_PARTS[part]}. Received: {before:.3f} before, {after:.3f} after"

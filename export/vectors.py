@@ -46,5 +46,4 @@ def make_vectors(checkpoint: Checkpoint, clips: Sequence[np.ndarray], window: in
 
 
 def _spread(items: Sequence[np.ndarray], count: int) -> list[np.ndarray]:
-    places = np.linspace(0, len(items) - 1, min(count, len(items)))
-    return [items[round(place)] for place in places]
+    return [items[place] for place in spread_frames(len(items), min(count, len(items)))]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
-import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from affnet_tf.errors import InputError
 from affnet_tf.evaluation import confusion
 from affnet_tf.export.cost import TIMED_FRAMES, TIMING, latency, peak_memory, ready
 from affnet_tf.export.graph import Operators, alone, delegated, operators
-from affnet_tf.export.recipes import Recipe
+from affnet_tf.export.recipes import Recipe, lost_at_most
 from affnet_tf.export.signatures import keras_classify, keras_motion_images
 from affnet_tf.export.storage import storage_failures
 from affnet_tf.inference.reverify import in_window, stream
@@ -246,8 +245,6 @@ def _failures(name: str, check: SignatureCheck, recipe: Recipe) -> list[str]:
         return [f"{name}: NaN among the probabilities"]
     if check.max_delta > recipe.max_delta:
         failures.append(f"{name}: max |delta p| {check.max_delta:.2g}, bound {recipe.max_delta:.2g}")
-    # Of few clips, one whose lead was next to nothing must not decide: one may be lost in any case.
-    allowed = max(recipe.min_agreement < 1, math.floor((1 - recipe.min_agreement) * check.images + 1e-9))
-    if round((1 - check.agreement) * check.images) > allowed:
+    if round((1 - check.agreement) * check.images) > lost_at_most(1 - recipe.min_agreement, check.images):
         failures.append(f"{name}: label agreement {check.agreement:.1%}, bound {recipe.min_agreement:.0%}")
     return failures

@@ -18,7 +18,7 @@ from affnet_tf.export.bundle import export
 from affnet_tf.inference.reverify import verify_bundle
 from affnet_tf.models.affectivenet import probabilities
 from affnet_tf.models.checkpoint import load_checkpoint
-from affnet_tf.pipeline.crops import CropConfig
+from affnet_tf.pipeline.crop_config import CropConfig
 from affnet_tf.pipeline.prepare import prepare
 
 pytest.importorskip("jax")

@@ -12,7 +12,7 @@ from test_parallel import CONFIG
 
 from affnet_tf.datasets.synthetic import write_synthetic
 from affnet_tf.errors import InputError
-from affnet_tf.pipeline.crops import CropConfig
+from affnet_tf.pipeline.crop_config import CropConfig
 from affnet_tf.pipeline.prepare import prepare, prepare_dataset
 from affnet_tf.pipeline.store import open_store
 from affnet_tf.training.cluster import on_cluster

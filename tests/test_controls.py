@@ -13,7 +13,7 @@ from affnet_tf.config import override
 from affnet_tf.datasets.annotations import read_dataset
 from affnet_tf.datasets.synthetic import write_synthetic
 from affnet_tf.files import numbered_images
-from affnet_tf.pipeline.crops import CropConfig
+from affnet_tf.pipeline.crop_config import CropConfig
 from affnet_tf.pipeline.prepare import prepare
 from affnet_tf.presets import preset
 from affnet_tf.training.experiment import evaluate

@@ -16,7 +16,8 @@ from affnet_tf.datasets.clips import Clip
 from affnet_tf.errors import InputError
 from affnet_tf.imaging.faces import FaceDetector, align_crop, crop_frames, resize_frames
 from affnet_tf.imaging.frames import iterate_frames, read_image
-from affnet_tf.pipeline.crops import CropConfig, crop_clip, crop_source, locate_face
+from affnet_tf.pipeline.crop_config import CropConfig
+from affnet_tf.pipeline.crops import crop_clip, crop_source, locate_face
 
 VIDEO = Path(
     os.environ.get(

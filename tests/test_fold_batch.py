@@ -15,7 +15,7 @@ from affnet_tf.config import ExperimentConfig, TrainConfig, replace
 from affnet_tf.errors import InputError
 from affnet_tf.evaluation.predictions import read_predictions
 from affnet_tf.models.affectivenet import affectivenet
-from affnet_tf.pipeline.crops import CropConfig
+from affnet_tf.pipeline.crop_config import CropConfig
 from affnet_tf.pipeline.prepare import prepare
 from affnet_tf.training.experiment import evaluate
 from affnet_tf.training.fit import Trainer

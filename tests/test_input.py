@@ -9,7 +9,7 @@ from forged import SIZE, forge_clips
 from affnet_tf.config import AugmentConfig, ExperimentConfig, ModelConfig, MotionConfig, TrainConfig, replace
 from affnet_tf.errors import InputError
 from affnet_tf.imaging.motion import weights
-from affnet_tf.pipeline.crops import CropConfig
+from affnet_tf.pipeline.crop_config import CropConfig
 from affnet_tf.pipeline.input import motion_images, training_batches
 from affnet_tf.pipeline.prepare import prepare
 from affnet_tf.pipeline.reading import ClipReader, read_clips

@@ -22,7 +22,7 @@ from affnet_tf.models.catalogue import network_nodes
 from affnet_tf.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from affnet_tf.models.describe import describe
 from affnet_tf.models.networks import build_network, set_frequencies
-from affnet_tf.pipeline.crops import CropConfig
+from affnet_tf.pipeline.crop_config import CropConfig
 from affnet_tf.pipeline.prepare import prepare
 from affnet_tf.training.experiment import evaluate
 

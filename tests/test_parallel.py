@@ -11,7 +11,7 @@ from small import SMALLEST
 
 from affnet_tf.config import ExperimentConfig, TrainConfig
 from affnet_tf.errors import InputError
-from affnet_tf.pipeline.crops import CropConfig
+from affnet_tf.pipeline.crop_config import CropConfig
 from affnet_tf.pipeline.prepare import prepare
 from affnet_tf.training.experiment import evaluate
 from affnet_tf.training.parallel import in_processes

@@ -24,7 +24,8 @@ from shipped import HARMS, NAMES, no_image, outside, write_people
 from affnet_tf.errors import InputError
 from affnet_tf.imaging.faces import crop_frames
 from affnet_tf.imaging.frames import iterate_frames, read_image
-from affnet_tf.pipeline.crops import REVISION, CropConfig
+from affnet_tf.pipeline.crop_config import CropConfig
+from affnet_tf.pipeline.crops import REVISION
 from affnet_tf.pipeline.input import read_clips
 from affnet_tf.pipeline.prepare import prepare, prepare_dataset
 from affnet_tf.pipeline.shards import UnusableError

@@ -19,7 +19,7 @@ from shipped import absent, empty, folder_of, hole, no_image, write_people
 
 from affnet_tf.datasets.clips import Clip
 from affnet_tf.errors import InputError
-from affnet_tf.pipeline.crops import CropConfig
+from affnet_tf.pipeline.crop_config import CropConfig
 from affnet_tf.pipeline.detection import locate_faces
 from affnet_tf.pipeline.prepare import prepare, prepare_dataset
 from affnet_tf.pipeline.shards import ClipTask
@@ -149,7 +149,7 @@ EVERY_STEP = """
 import os, shutil, signal, sys
 import cv2
 from affnet_tf.datasets.clips import read_clips_csv
-from affnet_tf.pipeline.crops import CropConfig
+from affnet_tf.pipeline.crop_config import CropConfig
 from affnet_tf.pipeline.prepare import prepare
 
 cv2.setNumThreads(1)

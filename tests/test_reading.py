@@ -11,7 +11,7 @@ from forged import SIZE, forge_clips
 
 from affnet_tf.config import AugmentConfig, ExperimentConfig, ModelConfig, MotionConfig, TrainConfig
 from affnet_tf.errors import InputError
-from affnet_tf.pipeline.crops import CropConfig
+from affnet_tf.pipeline.crop_config import CropConfig
 from affnet_tf.pipeline.input import training_batches
 from affnet_tf.pipeline.pool import signed_motion
 from affnet_tf.pipeline.prepare import prepare

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from forged import SIZE, forge_clips
 
-from affnet_tf.pipeline.crops import CropConfig
+from affnet_tf.pipeline.crop_config import CropConfig
 from affnet_tf.pipeline.prepare import prepare
 from affnet_tf.training.labelled import LabelledClips
 

@@ -21,7 +21,7 @@ from affnet_tf.evaluation.report import score_file, write_report
 from affnet_tf.files import atomic_write, read_json, write_json
 from affnet_tf.inference.predictor import load_predictor
 from affnet_tf.models.checkpoint import load_checkpoint
-from affnet_tf.pipeline.crops import CropConfig
+from affnet_tf.pipeline.crop_config import CropConfig
 from affnet_tf.pipeline.prepare import prepare
 from affnet_tf.pipeline.store import open_store
 from affnet_tf.places import place_at

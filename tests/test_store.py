@@ -14,7 +14,7 @@ from forged import SIZE, forge_clips
 
 from affnet_tf.errors import InputError
 from affnet_tf.pipeline import prepare as prepare_module
-from affnet_tf.pipeline.crops import CropConfig
+from affnet_tf.pipeline.crop_config import CropConfig
 from affnet_tf.pipeline.input import read_clips
 from affnet_tf.pipeline.store import check_shards, naming_damage, open_store
 

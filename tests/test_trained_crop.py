@@ -18,8 +18,7 @@ from affnet_tf.imaging.magnify import magnify
 from affnet_tf.inference.predictor import load_predictor
 from affnet_tf.inference.recording import predict_path
 from affnet_tf.models.checkpoint import load_checkpoint, save_checkpoint
-from affnet_tf.pipeline.crop_config import TrainedCrop
-from affnet_tf.pipeline.crops import CropConfig
+from affnet_tf.pipeline.crop_config import CropConfig, TrainedCrop
 from affnet_tf.pipeline.prepare import prepare
 from affnet_tf.pipeline.reading import read_clips
 from affnet_tf.pipeline.store import open_store

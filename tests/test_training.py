@@ -14,7 +14,7 @@ from affnet_tf.config import ExperimentConfig, TrainConfig, replace
 from affnet_tf.errors import InputError
 from affnet_tf.models.affectivenet import probabilities
 from affnet_tf.models.checkpoint import load_checkpoint, save_checkpoint
-from affnet_tf.pipeline.crops import CropConfig
+from affnet_tf.pipeline.crop_config import CropConfig
 from affnet_tf.pipeline.input import motion_images
 from affnet_tf.pipeline.prepare import prepare
 from affnet_tf.pipeline.reading import read_clips

@@ -22,7 +22,7 @@ from affnet_tf.imaging.frames import frame_numbers, iterate_frames, read_image, 
 from affnet_tf.imaging.magnify import magnify
 from affnet_tf.pipeline.crop_config import CropConfig
 
-__all__ = ["REVISION", "CropConfig", "CroppedClip", "apex_place", "crop_clip", "crop_source", "locate_face"]
+__all__ = ["REVISION", "CroppedClip", "apex_place", "crop_clip", "crop_source", "locate_face"]
 
 # Counts up with every change after which the same frames and settings give other crops or another flow.
 REVISION = 2

@@ -16,7 +16,8 @@ from affnet_tf.datasets.clips import Clip
 from affnet_tf.errors import InputError
 from affnet_tf.files import said_plainly
 from affnet_tf.imaging.faces import FaceDetector, face_detector
-from affnet_tf.pipeline.crops import CropConfig, locate_face
+from affnet_tf.pipeline.crop_config import CropConfig
+from affnet_tf.pipeline.crops import locate_face
 from affnet_tf.pipeline.shards import ClipTask, clip_line
 from affnet_tf.pipeline.workers import Tick, Workers
 

@@ -21,7 +21,8 @@ from typing import Any
 from affnet_tf.datasets.clips import Clip
 from affnet_tf.errors import InputError
 from affnet_tf.files import atomic_write, check_folder, left_by_a_kill, move, read_json, write_json
-from affnet_tf.pipeline.crops import REVISION, CropConfig
+from affnet_tf.pipeline.crop_config import CropConfig
+from affnet_tf.pipeline.crops import REVISION
 from affnet_tf.pipeline.store import CLIPS, FORMAT, MANIFEST, UNFINISHED, write_rows
 from affnet_tf.places import Place
 

@@ -13,7 +13,7 @@ from affnet_tf.datasets.clips import Clip, Problem, validate_clips
 from affnet_tf.datasets.folders import SYNTHETIC_MARKER
 from affnet_tf.datasets.specs import spec
 from affnet_tf.errors import InputError
-from affnet_tf.pipeline.crops import CropConfig
+from affnet_tf.pipeline.crop_config import CropConfig
 from affnet_tf.pipeline.detection import locate_faces
 from affnet_tf.pipeline.lock import locked
 from affnet_tf.pipeline.parts import Part, make_plan, work_folder, write_manifest

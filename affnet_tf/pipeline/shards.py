@@ -21,7 +21,8 @@ from affnet_tf.datasets.clips import Clip
 from affnet_tf.errors import InputError
 from affnet_tf.files import said_plainly, write_json
 from affnet_tf.pipeline.contact import draw_tile, write_page
-from affnet_tf.pipeline.crops import CropConfig, crop_clip
+from affnet_tf.pipeline.crop_config import CropConfig
+from affnet_tf.pipeline.crops import crop_clip
 from affnet_tf.pipeline.records import RecordWriter
 from affnet_tf.pipeline.store import clip_row, encode_clip
 from affnet_tf.pipeline.workers import Tick

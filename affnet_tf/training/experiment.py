@@ -205,7 +205,9 @@ def evaluate(
         if note is not None:
             note(told)
             if together > 1 and devices.kind == "cpu":
-                note(f"{together} folds in one program: on a CPU one after the other takes as long, or less")
+                note(
+                    f"{together} folds in one program: on a CPU little faster for small images, and far slower for large ones"
+                )
         work = FoldWork(data, config, folds, run, devices, trainers, tensorboard)
         finished = _hand_out(work, pending, device, engine, parallel, together)
         _follow(finished, pending, len(folds), progress)

@@ -139,8 +139,8 @@ def folds_at_once(wanted: str | int, devices: Devices, trainer: Trainer, config:
 
     Args:
         wanted: a number, or ``auto``: as many as half of an accelerator's memory holds, for which a program of two is
-            compiled; 1 on CPUs, where it was measured to be no faster or slower, under TensorFlow, on several devices, where
-            an epoch decides something for one fold alone, and where device or compiler do not tell of memory.
+            compiled; 1 on CPUs, where it was measured to be little faster or far slower, under TensorFlow, on several devices,
+            where an epoch decides something for one fold alone, and where device or compiler do not tell of memory.
         devices: where.
         trainer: of the network.
         config: the experiment.

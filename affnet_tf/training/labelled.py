@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,8 +65,7 @@ class LabelledClips:
     @property
     def address(self) -> str:
         """Where the store is, for whoever has another working folder."""
-        lies = place_at(self.store.path)
-        return os.path.abspath(lies) if isinstance(lies, Path) else str(lies)
+        return str(place_at(self.store.path).absolute())
 
     def load(self) -> None:
         """Read into memory what training looks up; not inside a distribution strategy's scope."""

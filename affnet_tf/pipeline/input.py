@@ -7,22 +7,33 @@ clip. So a clip is pooled first, and one image is warped instead of all its fram
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from affnet_tf.config import AugmentConfig, ExperimentConfig, MotionConfig
 from affnet_tf.errors import InputError
-from affnet_tf.pipeline.mixup import mixup
+from affnet_tf.pipeline.mixup import draw as draw_shares
+from affnet_tf.pipeline.mixup import mix, mix_targets
+from affnet_tf.pipeline.order import picks
 from affnet_tf.pipeline.pool import scaled, signed_motion
 from affnet_tf.pipeline.reading import ClipReader, LookUp, read_clips
 from affnet_tf.pipeline.store import Store
 from affnet_tf.pipeline.timing import draw as draw_timing
 from affnet_tf.pipeline.timing import retime
-from affnet_tf.pipeline.warp import draw, finish, moves, resize, warp
+from affnet_tf.pipeline.warp import finish, moves, resize, warp
 
-__all__ = ["check_representation", "load", "motion_images", "read_clips", "training_batches"]
+__all__ = [
+    "check_representation",
+    "load",
+    "motion_images",
+    "read_clips",
+    "side_by_side",
+    "training_batches",
+    "training_images",
+    "training_targets",
+]
 
 
 def check_representation(store: Store, representation: str) -> None:
@@ -60,16 +71,14 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Endless batches of augmented motion images; the same for the same arguments, however they are interrupted.
 
-    TensorFlow mixes its global seed into the order of the clips, so ``keras.utils.set_random_seed`` must have been called
-    with the same seed too. Every pass over the dataset is the same.
-
     Args:
-        clips: the store's clips by row; whether they are held in memory changes nothing but the speed.
+        clips: the experiment's clips by row; whether they are held in memory changes nothing but the speed.
         labels: label index by the clip's row in the store; clips that are not named are left out.
         weights: loss weight by row.
         classes: number of labels.
         config: motion, augmentation, input size and batch size.
-        seed: of shuffling and augmentation.
+        seed: of shuffling and augmentation: what is done to a clip when it comes for the k-th time is a function of the seed,
+            of k, and of the clip.
         skip: number of batches that an interrupted run has consumed already.
 
     Returns:
@@ -79,39 +88,60 @@ def training_batches(
     Raises:
         InputError: ``labels`` is empty.
     """
-    if not labels:
-        raise InputError("training must have at least one clip. Received: none")
-    order = sorted(labels)
-    columns = (
-        tf.constant(order, tf.int64),
-        tf.constant([labels[row] for row in order], tf.int64),
-        tf.constant([weights[row] for row in order], tf.float32),
+    targets = _targets(sorted(labels), labels, weights, classes, config, seed)
+    batches = tf.data.Dataset.zip(
+        tf.data.Dataset.counter(start=skip), _pictured(clips, sorted(labels), config, seed, skip)
     )
-    size = config.train.batch_size
-    look_up = load(clips, config)
-    changes = _changes(config.motion, config.augment, config.model.input_size, classes, seed)
-    # Numbers are shuffled, not frames: the buffer holds every clip, so that each epoch has each of them once.
-    numbers = tf.data.Dataset.from_tensor_slices(columns)
-    # Shuffled inside a function, it begins anew with each pass: Keras looks at the first batch in a pass of its own, but not
-    # under every backend, and not with one device as with several.
-    picks = tf.data.Dataset.range(1).flat_map(
-        lambda _: numbers.shuffle(len(order), seed=seed, reshuffle_each_iteration=True).repeat().skip(skip * size)
-    )
-    if look_up.many:
-        batches = picks.batch(size, drop_remainder=True).map(lambda row, *rest: (*look_up.of(row), *rest))
-    else:
-        retimed = _retimed(clips, look_up, config, seed)
-        numbered = tf.data.Dataset.zip(tf.data.Dataset.counter(start=skip * size), picks)
-        clips_of = numbered.map(
-            lambda step, pick: (*retimed(step, pick[0]), *pick[1:]),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-        batches = clips_of.batch(size, drop_remainder=True)
-    batches = tf.data.Dataset.zip(tf.data.Dataset.counter(start=skip), batches)
-    batches = batches.map(
-        lambda number, batch: changes(number, *batch), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
+
+    def joined(number: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        images, clip = batch
+        label, weight, share = targets(number, clip)
+        return mix(images, share) if config.augment.mixup else images, label, weight
+
+    return batches.map(joined).prefetch(tf.data.AUTOTUNE)
+
+
+def training_images(clips: ClipReader, rows: Collection[int], config: ExperimentConfig, seed: int) -> tf.data.Dataset:
+    """Endless batches of the augmented motion images, float32 (B, S, S, 3), of the clips ``rows``: a stream to share.
+
+    They are the images of ``training_batches`` before they are mixed.
+    """
+    return _pictured(clips, sorted(rows), config, seed, 0).map(lambda images, clip: images).prefetch(tf.data.AUTOTUNE)
+
+
+def training_targets(
+    clips: ClipReader,
+    labels: Mapping[int, int],
+    weights: Mapping[int, float],
+    classes: int,
+    config: ExperimentConfig,
+    seed: int,
+    stream: Collection[int],
+) -> tf.data.Dataset:
+    """``training_batches``, whose arguments it takes, with places in a stream instead of images.
+
+    Args:
+        stream: the rows of ``training_images``.
+
+    Returns:
+        Endless batches of (places of the images in the stream int64 (B,); labels float32 (B, classes); weights float32 (B,);
+        the share of each image in its mixture with the next one, float32 (B,)).
+
+    Raises:
+        InputError: ``labels`` is empty.
+    """
+    rows = sorted(stream)
+    targets = _targets(rows, labels, weights, classes, config, seed)
+    picked = picks(_names(clips, rows), seed, members=np.searchsorted(rows, sorted(labels)))
+    batches = picked.map(lambda clip, place, *_: (clip, place)).batch(config.train.batch_size, drop_remainder=True)
+    batches = tf.data.Dataset.zip(tf.data.Dataset.counter(), batches)
+    return batches.map(lambda number, picked: (picked[1], *targets(number, picked[0])))
+
+
+def side_by_side(datasets: Sequence[tf.data.Dataset]) -> tf.data.Dataset:
+    """Batches of several datasets as one: each of their tensors stacked along a first axis."""
+    batches = tf.data.Dataset.zip(*datasets)
+    batches = batches.map(lambda *each: tuple(tf.stack(parts) for parts in zip(*each, strict=True)))
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
@@ -148,34 +178,81 @@ def _temporal(config: ExperimentConfig) -> bool:
     return config.motion.representation == "motion" and bool(changed)
 
 
+def _names(clips: ClipReader, rows: Sequence[int]) -> list[str]:
+    """What a clip is called, whatever else is in the store."""
+    return ["\n".join(clips.store.clips[row].key) for row in rows]
+
+
+def _pictured(
+    clips: ClipReader, rows: Sequence[int], config: ExperimentConfig, seed: int, skip: int
+) -> tf.data.Dataset:
+    """Endless batches of (augmented motion images (B, S, S, 3); the place of each clip in ``rows``, int64 (B,))."""
+    size, motion = config.train.batch_size, config.motion
+    look_up = load(clips, config)
+    changes = _changes(motion, config.augment, config.model.input_size, seed)
+    row_of = tf.constant(rows, tf.int64)
+    picked = picks(_names(clips, rows), seed, skip * size)
+    if look_up.many:
+        batches = picked.batch(size, drop_remainder=True).map(
+            lambda clip, _, *rest: (clip, *look_up.of(tf.gather(row_of, clip)), *rest)
+        )
+    else:
+        retimed = _retimed(clips, look_up, config, seed)
+        each = picked.map(
+            lambda clip, _, number, random: (clip, *retimed(tf.gather(row_of, clip), number), number, random),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        batches = each.batch(size, drop_remainder=True)
+    return batches.map(
+        lambda clip, *rest: (changes(*rest), clip), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+
+
+def _targets(
+    rows: Sequence[int],
+    labels: Mapping[int, int],
+    weights: Mapping[int, float],
+    classes: int,
+    config: ExperimentConfig,
+    seed: int,
+) -> Callable:
+    """From a batch's number and places in ``rows`` to labels, weights, and the shares by which images are mixed."""
+    if not labels:
+        raise InputError("training must have at least one clip. Received: none")
+    alpha, size = config.augment.mixup, config.train.batch_size
+    label_of = np.eye(classes, dtype=np.float32)[[labels.get(row, 0) for row in rows]]
+    weight_of = np.array([weights.get(row, 0.0) for row in rows], np.float32)
+
+    def targets(number: tf.Tensor, clip: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        label, weight = tf.gather(label_of, clip), tf.gather(weight_of, clip)
+        share = draw_shares(alpha, seed, number, size)
+        return (*(mix_targets(label, weight, share) if alpha else (label, weight)), share)
+
+    return targets
+
+
 def _retimed(clips: ClipReader, look_up: LookUp, config: ExperimentConfig, seed: int) -> Callable:
-    """From a clip's number in the training and its row to its image before it is scaled, and whether it came ready-made."""
+    """From a clip's row and its number in the training to its image before it is scaled, and whether it came ready-made."""
     if not _temporal(config):
-        return lambda step, row: look_up.of(row)
+        return lambda row, number: look_up.of(row)
 
     @tf.function
-    def retimed(step: tf.Tensor, row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def retimed(row: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         frames = look_up.of(row)
-        frames = retime(frames, config.augment, draw_timing(seed, step, tf.shape(frames)[0]))
+        frames = retime(frames, config.augment, draw_timing(seed, number, tf.shape(frames)[0]))
         return signed_motion(frames, None, config.motion)
 
     return clips.functions.setdefault((config.motion, config.augment, seed), retimed)
 
 
 @functools.lru_cache(maxsize=16)
-def _changes(motion: MotionConfig, augment: AugmentConfig, size: int, classes: int, seed: int) -> Callable:
+def _changes(motion: MotionConfig, augment: AugmentConfig, size: int, seed: int) -> Callable:
     """What is done to a batch of pooled images: one function for all folds, since tracing it takes longer than an epoch."""
 
     @tf.function
-    def changes(
-        number: tf.Tensor, signed: tf.Tensor, ready: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        random = draw(seed, number, signed.shape[0])
+    def changes(signed: tf.Tensor, ready: tf.Tensor, numbers: tf.Tensor, random: tf.Tensor) -> tf.Tensor:
         warped = warp(signed, size, augment, random, vectors=motion.representation == "flow")
-        images = finish(scaled(warped, ready, motion), augment, random, seed, number)
-        labels = tf.one_hot(labels, classes)
-        return (
-            mixup(images, labels, weights, augment.mixup, seed, number) if augment.mixup else (images, labels, weights)
-        )
+        return finish(scaled(warped, ready, motion), augment, random, seed, numbers)
 
     return changes

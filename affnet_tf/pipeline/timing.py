@@ -14,13 +14,13 @@ START, END, SPEED, LIGHT = range(4)
 Draws = tuple[tf.Tensor, tf.Tensor]
 
 
-def draw(seed: int, step: tf.Tensor, length: tf.Tensor) -> Draws:
-    """The random numbers of one clip: a function of the seed, the clip's number in the training, and how long it is.
+def draw(seed: int, number: tf.Tensor, length: tf.Tensor) -> Draws:
+    """The random numbers of one clip: a function of the seed, of a number, int64 (), and of how long the clip is.
 
     Returns:
         float32 (4,) and, one for each frame, float32 (T,), all in [0, 1).
     """
-    key = tf.stack([tf.cast(seed, tf.int64), step])
+    key = tf.stack([tf.cast(seed, tf.int64), number])
     return tf.random.stateless_uniform([4], key), tf.random.stateless_uniform([length], key + 2**31)
 
 

@@ -7,15 +7,11 @@ import tensorflow as tf
 
 from affnet_tf.config import AugmentConfig
 
-__all__ = ["draw", "finish", "moves", "resize", "warp"]
+__all__ = ["DRAWS", "finish", "moves", "resize", "warp"]
 
-# The places of the uniform draws of one image.
+# The places of the random numbers of one image, each uniform in [0, 1).
 ANGLE, ZOOM, SHIFT_X, SHIFT_Y, MIRROR, GAIN = range(6)
-
-
-def draw(seed: int, number: tf.Tensor, images: int) -> tf.Tensor:
-    """The random numbers of a batch, float32 (B, 6) in [0, 1): a function of the seed and the batch's number."""
-    return tf.random.stateless_uniform([images, 6], _seed(seed, number) + 2**32)
+DRAWS = 6
 
 
 def resize(motion: tf.Tensor, size: int) -> tf.Tensor:
@@ -37,7 +33,7 @@ def warp(motion: tf.Tensor, size: int, augment: AugmentConfig, random: tf.Tensor
         motion: float32 (B, S, S, 3).
         size: height and width of the result.
         augment: how much.
-        random: what ``draw`` gave.
+        random: the random numbers of each image, float32 (B, 6) in [0, 1).
         vectors: the first two channels are the u and v of a flow, and turn and flip with the image.
 
     Returns:
@@ -72,25 +68,25 @@ def warp(motion: tf.Tensor, size: int, augment: AugmentConfig, random: tf.Tensor
     return tf.stack([(u * cos + v * sin) * mirror, v * cos - u * sin, strain], axis=-1)
 
 
-def finish(images: tf.Tensor, augment: AugmentConfig, random: tf.Tensor, seed: int, number: tf.Tensor) -> tf.Tensor:
+def finish(images: tf.Tensor, augment: AugmentConfig, random: tf.Tensor, seed: int, numbers: tf.Tensor) -> tf.Tensor:
     """Change the contrast of finished images around their means and add noise, clipped to [0, 1].
 
     Args:
         images: float32 (B, S, S, 3) in [0, 1].
         augment: how much.
-        random: what ``draw`` gave.
-        seed: as for ``draw``.
-        number: as for ``draw``.
+        random: as for ``warp``.
+        seed: decides the noise of each image, together with its number.
+        numbers: of the images, int64 (B,).
     """
     if augment.gain:
         means = tf.reduce_mean(images, axis=(1, 2, 3), keepdims=True)
         factors = 1.0 + (2.0 * random[:, GAIN, None, None, None] - 1.0) * augment.gain
         images = tf.clip_by_value((images - means) * factors + means, 0.0, 1.0)
     if augment.noise:
-        noise = tf.random.stateless_normal(tf.shape(images), _seed(seed, number) + 3 * 2**31)
+        noise = tf.map_fn(
+            lambda number: tf.random.stateless_normal(images.shape[1:], tf.stack([seed, number]) + 3 * 2**31),
+            numbers,
+            fn_output_signature=tf.float32,
+        )
         images = tf.clip_by_value(images + augment.noise * noise, 0.0, 1.0)
     return images
-
-
-def _seed(seed: int, number: tf.Tensor) -> tf.Tensor:
-    return tf.stack([tf.cast(seed, tf.int64), number])

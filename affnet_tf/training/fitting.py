@@ -11,13 +11,15 @@ import numpy as np
 from affnet_tf.config import ExperimentConfig
 from affnet_tf.evaluation.protocols import Key
 from affnet_tf.models.networks import build_network, set_frequencies
-from affnet_tf.pipeline.input import training_batches
+from affnet_tf.pipeline.input import side_by_side, training_batches, training_images, training_targets
+from affnet_tf.pipeline.order import window
 from affnet_tf.pipeline.store import naming_damage
 from affnet_tf.training.fit import History, Trainer, balanced_weights
+from affnet_tf.training.fold_batch import SharedStream
 from affnet_tf.training.labelled import LabelledClips
 from affnet_tf.training.strategy import Devices
 
-__all__ = ["batches_of", "fit_clips", "new_trainer", "steps_of"]
+__all__ = ["batches_of", "fit_clips", "new_trainer", "shared_stream", "steps_of"]
 
 
 def fit_clips(
@@ -44,11 +46,32 @@ def fit_clips(
 
 def batches_of(data: LabelledClips, config: ExperimentConfig, keys: Sequence[Key]) -> Callable[[int], Any]:
     """Given a number of batches to leave out, the endless batches of a fold's training clips."""
+    arguments = _labelled(data, config, keys)
+    return lambda skip: training_batches(*arguments, skip)
+
+
+def shared_stream(
+    data: LabelledClips, config: ExperimentConfig, folds: Sequence[Sequence[Key]], steps: int
+) -> SharedStream:
+    """The batches of ``batches_of`` of several folds, whose images are made once for all of them."""
+    rows = sorted({data.row_of[key] for keys in folds for key in keys})
+    sizes, size = [len(keys) for keys in folds], config.train.batch_size
+    targets = [training_targets(*_labelled(data, config, keys), stream=rows) for keys in folds]
+    images = training_images(data.clips, rows, config, config.train.seed)
+    return SharedStream(
+        images,
+        side_by_side(targets),
+        window(sizes, len(rows), size, steps * config.train.epochs),
+    )
+
+
+def _labelled(data: LabelledClips, config: ExperimentConfig, keys: Sequence[Key]) -> tuple[Any, ...]:
+    """The first arguments of ``training_batches`` and ``training_targets``."""
     truth = data.truth(keys)
     weight = _class_weights(data, config, truth)
     labels = {data.row_of[key]: label for key, label in zip(keys, truth, strict=True)}
     weights = {row: float(weight[label]) for row, label in labels.items()}
-    return lambda skip: training_batches(data.clips, labels, weights, data.classes, config, config.train.seed, skip)
+    return data.clips, labels, weights, data.classes, config, config.train.seed
 
 
 def _class_weights(data: LabelledClips, config: ExperimentConfig, truth: Sequence[int]) -> np.ndarray:

@@ -1,27 +1,45 @@
 """Several folds in one program: their networks side by side along an axis, a step of all of them at once. JAX alone.
 
 A fold's network is small, and a step of it leaves an accelerator idle. Here weights, optimizer and batch normalisation's
-statistics of K folds are stacked, and ``jax.vmap`` maps Keras' stateless calls over them. Every fold reads the batches that it
-would read on its own, so that it ends where it would have ended, within float tolerance.
+statistics of K folds are stacked, and ``jax.vmap`` maps Keras' stateless calls over them. Images come in one stream, of which
+the device holds the last few passes, and a fold takes those of its own clips. These are the batches that it would read on its
+own, so that it ends where it would have ended, within float tolerance.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from affnet_tf.config import ExperimentConfig
+from affnet_tf.config import ExperimentConfig, check
 from affnet_tf.errors import InputError
 from affnet_tf.models.convolution import rewritten
 from affnet_tf.training.fit import History, Trainer
 from affnet_tf.training.strategy import Devices
 
-__all__ = ["FoldBatch", "even_groups", "folds_at_once"]
+__all__ = ["FoldBatch", "SharedStream", "even_groups", "folds_at_once"]
+
+
+@dataclasses.dataclass(frozen=True)
+class SharedStream:
+    """What several folds are trained on.
+
+    Attributes:
+        images: endless batches of motion images, float32 (B, S, S, 3), all of one size.
+        targets: endless batches of (places of images in the stream, counted from 0, int64 (K, B); labels float32
+            (K, B, classes); weights float32 (K, B); the share of each image in its mixture with the next one, float32 (K, B)).
+        window: number of images from the first place of a batch of targets to the last one, at most.
+    """
+
+    images: Iterable
+    targets: Iterable
+    window: int
 
 
 class FoldBatch:
@@ -40,15 +58,16 @@ class FoldBatch:
         self._count = count
         self._blocks = blocks
         self._step = jax.jit(self._all_folds, donate_argnums=0)
+        self._write = jax.jit(jax.lax.dynamic_update_slice_in_dim, donate_argnums=0, static_argnames="axis")
         self._state: Any = None
         self._names: list[str] = []
 
-    def fit(self, streams: Mapping[str, Iterable]) -> dict[str, History]:
+    def fit(self, names: Sequence[str], stream: SharedStream) -> dict[str, History]:
         """Train every fold for ``config.epochs``, from the same beginning.
 
         Args:
-            streams: by the name of each fold, up to K of them, endless batches of (motion images, one-hot labels, weights),
-                all of one shape.
+            names: of the folds, up to K.
+            stream: what they are trained on; what comes beyond the named folds is computed, and forgotten.
 
         Returns:
             By the fold's name, loss and accuracy of each epoch.
@@ -56,19 +75,17 @@ class FoldBatch:
         Raises:
             InputError: a loss is not finite any more.
         """
-        trainer, histories = self._trainer, {name: {"loss": [], "accuracy": []} for name in streams}
-        self._names = list(streams)
+        trainer, histories = self._trainer, {name: {"loss": [], "accuracy": []} for name in names}
+        self._names = list(names)
         trainer.reset()
-        # A program is compiled for K folds. Where fewer are left, the last one is computed more than once.
-        iterators = [iter(stream) for stream in streams.values()]
         self._state = [[self._stacked(variable) for variable in part] for part in self._parts()]
+        targets, held = iter(stream.targets), _Held(stream, self._write)
         for epoch in range(trainer.config.epochs):
             told = []
             for _ in range(trainer.steps_per_epoch):
-                batches = [tuple(np.asarray(each) for each in next(iterator)) for iterator in iterators]
-                batches += batches[-1:] * (self._count - len(batches))
-                images, labels, weights = zip(*batches, strict=True)
-                self._state, numbers = self._step(self._state, images, np.stack(labels), np.stack(weights))
+                places, *rest = (np.asarray(each) for each in next(targets))
+                images, places = held.with_places(places)
+                self._state, numbers = self._step(self._state, images, places, *rest)
                 told.append(numbers)
             loss, right, weight = (np.array(each, np.float64).T for each in zip(*told, strict=True))
             for place, (name, history) in enumerate(histories.items()):
@@ -87,15 +104,22 @@ class FoldBatch:
         optimizer.finalize_variable_values(self._trainer.model.trainable_variables)  # the averages, if there are any
 
     def memory(self) -> int:
-        """Bytes that a step takes by the compiler's plan: state, batches, and all that lies between; 0 if it does not tell."""
+        """Bytes that a step takes by the compiler's plan: state, batches, and all that lies between; 0 if it does not tell.
+
+        The images that are held are left out: they are the same ones however many folds there are.
+        """
         import jax
 
         model, batch = self._trainer.model, self._trainer.config.batch_size
         like = jax.ShapeDtypeStruct
         state = [[like((self._count, *v.shape), v.dtype) for v in part] for part in self._parts()]
-        images = [like((batch, *model.input_shape[1:]), "float32")] * self._count
-        labels, weights = (like((self._count, batch, *rest), "float32") for rest in (model.output_shape[1:], ()))
-        planned = self._step.lower(state, images, labels, weights).compile().memory_analysis()
+        images = like((batch, *model.input_shape[1:]), "float32")
+        places, labels = (
+            like((self._count, batch), "int32"),
+            like((self._count, batch, model.output_shape[-1]), "float32"),
+        )
+        weights = like((self._count, batch), "float32")
+        planned = self._step.lower(state, images, places, labels, weights, weights).compile().memory_analysis()
         return planned.argument_size_in_bytes + planned.temp_size_in_bytes if planned else 0
 
     def _parts(self) -> list[list[keras.Variable]]:
@@ -105,16 +129,22 @@ class FoldBatch:
     def _stacked(self, variable: keras.Variable) -> Any:
         return keras.ops.repeat(keras.ops.expand_dims(variable.value, 0), self._count, axis=0)
 
-    def _all_folds(self, state: list, images: Sequence[Any], labels: Any, weights: Any) -> tuple[list, tuple]:
-        """A step of every fold. Images come as one array for each, since to stack them on the host costs a copy."""
+    def _all_folds(
+        self, state: list, images: Any, places: Any, labels: Any, weights: Any, shares: Any
+    ) -> tuple[list, tuple]:
+        """A step of every fold."""
         import jax
 
-        return jax.vmap(self._one_step)(state, keras.ops.stack(images), labels, weights)
+        return jax.vmap(self._one_step, (0, None, 0, 0, 0, 0))(state, images, places, labels, weights, shares)
 
-    def _one_step(self, state: list, images: Any, labels: Any, weights: Any) -> tuple[list, tuple]:
+    def _one_step(
+        self, state: list, images: Any, places: Any, labels: Any, weights: Any, shares: Any
+    ) -> tuple[list, tuple]:
         """A step of one fold: the same as Keras' own."""
         import jax
 
+        images, share = keras.ops.take(images, places, axis=0), shares[:, None, None, None]
+        images = share * images + (1.0 - share) * keras.ops.roll(images, -1, axis=0)
         trainable, fixed, optimizing = state
         grow = jax.grad(self._loss, has_aux=True)
         gradients, (fixed, loss, logits) = grow(trainable, fixed, optimizing, images, labels, weights)
@@ -132,6 +162,34 @@ class FoldBatch:
         with keras.StatelessScope(state_mapping=list(zip(model.optimizer.variables, optimizing, strict=True))):
             scaled = model.optimizer.scale_loss(loss)
         return scaled, (fixed, loss, logits)
+
+
+class _Held:
+    """The last images of a stream, on the device: a ring, that a batch is written over when a place beyond it is asked for."""
+
+    def __init__(self, stream: SharedStream, write: Callable) -> None:
+        self._images = iter(stream.images)
+        self._write = write
+        self._window = stream.window
+        self._ring: Any = None
+        self._read = 0
+
+    def with_places(self, places: np.ndarray) -> tuple[Any, np.ndarray]:
+        """The ring, and where the images of some places of the stream lie in it."""
+        while self._read <= places.max():
+            images = np.asarray(next(self._images))
+            if self._ring is None:
+                batches = math.ceil(self._window / len(images)) + 1
+                self._ring = keras.ops.zeros((batches * len(images), *images.shape[1:]))
+            self._ring = self._write(self._ring, images, self._read % len(self._ring), axis=0)
+            self._read += len(images)
+        check(
+            places.min() >= self._read - len(self._ring),
+            "window",
+            f"hold all places of a step, {places.min()} to {places.max()}",
+            self._window,
+        )
+        return self._ring, (places % len(self._ring)).astype(np.int32)
 
 
 def folds_at_once(wanted: str | int, devices: Devices, trainer: Trainer, config: ExperimentConfig, pending: int) -> int:

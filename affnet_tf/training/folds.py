@@ -18,7 +18,7 @@ from affnet_tf.models.affectivenet import probabilities
 from affnet_tf.pipeline.store import naming_damage
 from affnet_tf.places import Address, Place
 from affnet_tf.training.fit import History, Trainer
-from affnet_tf.training.fitting import batches_of, fit_clips, new_trainer, steps_of
+from affnet_tf.training.fitting import fit_clips, new_trainer, shared_stream, steps_of
 from affnet_tf.training.fold_batch import FoldBatch, even_groups
 from affnet_tf.training.gallery import Gallery
 from affnet_tf.training.labelled import LabelledClips
@@ -107,9 +107,11 @@ class FoldWork:
                 batch = FoldBatch(trainer, len(groups[0]))
                 for group in groups:
                     started = time.perf_counter()
-                    streams = {name: batches_of(self.data, self.config, self._fold(name).train)(0) for name in group}
+                    # A program is compiled for a number of folds. Where fewer are left, the last one is computed again.
+                    filled = [*group, *group[-1:] * (len(groups[0]) - len(group))]
+                    keys = [self._fold(name).train for name in filled]
                     with naming_damage(self.data.store):
-                        histories = batch.fit(streams)
+                        histories = batch.fit(group, shared_stream(self.data, self.config, keys, number))
                     seconds = (time.perf_counter() - started) / len(group)
                     for name in group:
                         batch.take(name)

@@ -2,7 +2,8 @@
 
     python benchmarks/fold_batch.py [preset] [size] [folds in one program ...]
 
-Random images stand in for clips, read from memory, each fold in its own order: only time is measured here. 68 folds of 442
+Random images stand in for clips, read from memory, each fold in its own order, and once for all folds of a program: only time
+is measured here. 68 folds of 442
 clips are those of MEGC2019, 27 steps of 16 clips for each epoch of a fold; a run is a multiple of the figure for an epoch. Each
 way is timed over some epochs, in a few rounds of which the fastest counts; compiling is left out. *As Keras computes them*: the
 convolutions without ``models.convolution``.
@@ -33,6 +34,7 @@ with silent():
     from affnet_tf.training.fit import Trainer
     from affnet_tf.training.fold_batch import FoldBatch
     from affnet_tf.training.strategy import choose_devices
+    from affnet_tf.training.stream import SharedStream
 
 BATCH, CLASSES, FOLDS, CLIPS, EPOCHS, ROUNDS, PATIENCE = 16, 3, 68, 442, 2, 3, 60
 STEPS = round(CLIPS * (FOLDS - 1) / FOLDS / BATCH)
@@ -59,10 +61,28 @@ def batches(size: int) -> list[Batch]:
     ]
 
 
-def stream(of_epoch: list[Batch], fold: int) -> Iterator[Batch]:
-    """A fold's endless batches, in an order of its own: at a step, folds read different images."""
-    order = np.random.default_rng(fold).permutation(STEPS)
-    return (of_epoch[place] for place in itertools.cycle(order))
+def alone(of_epoch: list[Batch], fold: int) -> Iterator[Batch]:
+    """A fold's endless batches, in an order of its own."""
+    return (of_epoch[place] for place in itertools.cycle(order(fold)))
+
+
+def order(fold: int) -> np.ndarray:
+    """In which a fold reads the batches of an epoch."""
+    return np.random.default_rng(fold).permutation(STEPS)
+
+
+def shared(of_epoch: list[Batch], count: int) -> SharedStream:
+    """The same batches of several folds: at a step, folds read different images, anywhere in an epoch."""
+    images, labels, weights = zip(*of_epoch, strict=True)
+    orders = np.stack([order(fold) for fold in range(count)])
+
+    def targets() -> Iterator[tuple[np.ndarray, ...]]:
+        for step in itertools.count():
+            batch = orders[:, step % STEPS]
+            places = (step // STEPS * STEPS + batch)[:, None] * BATCH + np.arange(BATCH)
+            yield places, np.stack(labels)[batch], np.stack(weights)[batch], np.ones((count, BATCH), np.float32)
+
+    return SharedStream(itertools.cycle(images), targets(), STEPS * BATCH)
 
 
 def measure(name: str, size: int, counts: tuple[int, ...]) -> Iterator[tuple[str, float]]:
@@ -71,14 +91,14 @@ def measure(name: str, size: int, counts: tuple[int, ...]) -> Iterator[tuple[str
     keras.utils.set_random_seed(0)
     trainer = Trainer(affectivenet(config, CLASSES), TrainConfig(epochs=EPOCHS, batch_size=BATCH), STEPS)
 
-    def alone() -> None:
+    def one() -> None:
         trainer.reset()
-        trainer.fit(lambda skip: stream(of_epoch, 0))
+        trainer.fit(lambda skip: alone(of_epoch, 0))
 
     def at_once(together: FoldBatch, count: int) -> None:
-        together.fit({str(fold): stream(of_epoch, fold) for fold in range(count)})
+        together.fit(list(map(str, range(count))), shared(of_epoch, count))
 
-    yield "one after the other", seconds(alone)
+    yield "one after the other", seconds(one)
     for count, blocks in itertools.product(counts, (False, True)):
         run = functools.partial(at_once, FoldBatch(trainer, count, blocks), count)
         yield f"{count} in one program{'' if blocks else ', as Keras computes them'}", seconds(run) / count

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import jax
 import keras
@@ -17,6 +17,7 @@ from affnet_tf.models.affectivenet import affectivenet, probabilities
 from affnet_tf.training.fit import Trainer
 from affnet_tf.training.fold_batch import FoldBatch, folds_at_once
 from affnet_tf.training.strategy import Devices, choose_devices
+from affnet_tf.training.stream import SharedStream
 
 STEPS, BATCH, CLASSES, FOLDS = 20, 8, 4, 3
 NETWORK = ModelConfig(
@@ -46,6 +47,20 @@ def endless(seed: int, size: int = 28) -> Iterator[tuple[np.ndarray, ...]]:
     yield from itertools.cycle(found)
 
 
+def shared(folds: Sequence[Iterator[tuple[np.ndarray, ...]]]) -> SharedStream:
+    """The batches of several folds as one stream: at each step, those of the first fold come first."""
+    images, batches = [], itertools.count()
+
+    def targets() -> Iterator[tuple[np.ndarray, ...]]:
+        for number in batches:
+            own, labels, weights = zip(*map(next, folds), strict=True)
+            images.extend(own)
+            places = number * len(folds) * BATCH + np.arange(len(folds) * BATCH).reshape(len(folds), BATCH)
+            yield places, np.stack(labels), np.stack(weights), np.ones((len(folds), BATCH), np.float32)
+
+    return SharedStream(iter(lambda: images.pop(0), None), targets(), len(folds) * BATCH)
+
+
 def learned(device: str, precision: str, products: str | None = None) -> dict[str, list]:
     """Losses of 20 steps, and what each of three folds, one after the other and in one program, says of 12 images.
 
@@ -63,7 +78,7 @@ def learned(device: str, precision: str, products: str | None = None) -> dict[st
             of_alone.append(probabilities(alone.model, unseen, BATCH).tolist())
         trainer = Trainer(network(), TRAIN, 5)
         together = FoldBatch(trainer, FOLDS)
-        together.fit({str(fold): endless(10 * fold) for fold in range(FOLDS)})
+        together.fit([str(fold) for fold in range(FOLDS)], shared([endless(10 * fold) for fold in range(FOLDS)]))
         of_together = []
         for fold in range(FOLDS):
             together.take(str(fold))
@@ -78,7 +93,12 @@ def fill(devices: Devices) -> dict[str, int]:
         trainer = Trainer(large, replace(TRAIN, epochs=1, batch_size=4 * BATCH), 1)
         count = folds_at_once("auto", devices, trainer, ExperimentConfig(), 1000)
         batch = [np.concatenate(parts) for parts in zip(*itertools.islice(endless(1, 112), 4), strict=True)]
-        FoldBatch(trainer, count).fit({str(fold): [batch] for fold in range(count)})
+        images, *rest = batch
+        targets = [np.arange(4 * BATCH), *rest, np.ones(4 * BATCH, np.float32)]
+        targets = [np.broadcast_to(each, (count, *each.shape)) for each in targets]
+        FoldBatch(trainer, count).fit(
+            [str(fold) for fold in range(count)], SharedStream([images], [targets], 4 * BATCH)
+        )
     told = jax.local_devices()[0].memory_stats()
     return {"folds": count, "used": told["peak_bytes_in_use"], "limit": told["bytes_limit"]}
 

@@ -191,9 +191,11 @@ def evaluate(
     if pending:
         # Before anything is written: a network that cannot be built, or a cluster that doesn't answer, leaves no folder.
         trainers = Trainers(config, data.classes, fold_steps(folds, protocol, config), devices)
+        work = FoldWork(data, config, folds, run, devices, trainers, tensorboard)
         apart = parallel > 1 or engine == "ray" or tensorboard
         wanted = 1 if apart and fold_batch == "auto" else fold_batch
-        together = folds_at_once(wanted, devices, trainers.of(pending[0]), config, len(pending))
+        held = work.images_held(pending)
+        together = folds_at_once(wanted, devices, trainers.of(pending[0]), config, len(pending), held)
         check(together == 1 or parallel == 1, "parallel", f"be 1 with a fold_batch of {together}", parallel)
         check(together == 1 or engine == "local", "engine", f"be local with a fold_batch of {together}", engine)
         check(together == 1 or not tensorboard, "tensorboard", f"be off with a fold_batch of {together}", tensorboard)
@@ -208,7 +210,6 @@ def evaluate(
                 note(
                     f"{together} folds in one program: on a CPU little faster for small images, and far slower for large ones"
                 )
-        work = FoldWork(data, config, folds, run, devices, trainers, tensorboard)
         finished = _hand_out(work, pending, device, engine, parallel, together)
         _follow(finished, pending, len(folds), progress)
     elif progress:

@@ -15,11 +15,11 @@ from affnet_tf.pipeline.input import side_by_side, training_batches, training_im
 from affnet_tf.pipeline.order import window
 from affnet_tf.pipeline.store import naming_damage
 from affnet_tf.training.fit import History, Trainer, balanced_weights
-from affnet_tf.training.fold_batch import SharedStream
 from affnet_tf.training.labelled import LabelledClips
 from affnet_tf.training.strategy import Devices
+from affnet_tf.training.stream import SharedStream
 
-__all__ = ["batches_of", "fit_clips", "new_trainer", "shared_stream", "steps_of"]
+__all__ = ["batches_of", "fit_clips", "new_trainer", "shared_stream", "shared_window", "steps_of"]
 
 
 def fit_clips(
@@ -53,16 +53,24 @@ def batches_of(data: LabelledClips, config: ExperimentConfig, keys: Sequence[Key
 def shared_stream(
     data: LabelledClips, config: ExperimentConfig, folds: Sequence[Sequence[Key]], steps: int
 ) -> SharedStream:
-    """The batches of ``batches_of`` of several folds, whose images are made once for all of them."""
+    """The batches of ``batches_of`` of several folds, whose images are made once for all of them.
+
+    Args:
+        data: the clips.
+        config: the experiment.
+        folds: the training clips of each.
+        steps: batches in an epoch.
+    """
     rows = sorted({data.row_of[key] for keys in folds for key in keys})
-    sizes, size = [len(keys) for keys in folds], config.train.batch_size
     targets = [training_targets(*_labelled(data, config, keys), stream=rows) for keys in folds]
     images = training_images(data.clips, rows, config, config.train.seed)
-    return SharedStream(
-        images,
-        side_by_side(targets),
-        window(sizes, len(rows), size, steps * config.train.epochs),
-    )
+    return SharedStream(images, side_by_side(targets), shared_window(config, folds, steps))
+
+
+def shared_window(config: ExperimentConfig, folds: Sequence[Sequence[Key]], steps: int) -> int:
+    """How many images of their ``shared_stream`` several folds, given as there, read in one step, from first to last."""
+    clips, sizes = {key for keys in folds for key in keys}, [len(keys) for keys in folds]
+    return window(sizes, len(clips), config.train.batch_size, steps * config.train.epochs)
 
 
 def _labelled(data: LabelledClips, config: ExperimentConfig, keys: Sequence[Key]) -> tuple[Any, ...]:

@@ -9,37 +9,22 @@ own, so that it ends where it would have ended, within float tolerance.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+import functools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from affnet_tf.config import ExperimentConfig, check
+from affnet_tf.config import ExperimentConfig
 from affnet_tf.errors import InputError
 from affnet_tf.models.convolution import rewritten
 from affnet_tf.training.fit import History, Trainer
 from affnet_tf.training.strategy import Devices
+from affnet_tf.training.stream import HeldImages, SharedStream
 
-__all__ = ["FoldBatch", "SharedStream", "even_groups", "folds_at_once"]
-
-
-@dataclasses.dataclass(frozen=True)
-class SharedStream:
-    """What several folds are trained on.
-
-    Attributes:
-        images: endless batches of motion images, float32 (B, S, S, 3), all of one size.
-        targets: endless batches of (places of images in the stream, counted from 0, int64 (K, B); labels float32
-            (K, B, classes); weights float32 (K, B); the share of each image in its mixture with the next one, float32 (K, B)).
-        window: number of images from the first place of a batch of targets to the last one, at most.
-    """
-
-    images: Iterable
-    targets: Iterable
-    window: int
+__all__ = ["FoldBatch", "even_groups", "folds_at_once"]
 
 
 class FoldBatch:
@@ -58,7 +43,6 @@ class FoldBatch:
         self._count = count
         self._blocks = blocks
         self._step = jax.jit(self._all_folds, donate_argnums=0)
-        self._write = jax.jit(jax.lax.dynamic_update_slice_in_dim, donate_argnums=0, static_argnames="axis")
         self._state: Any = None
         self._names: list[str] = []
 
@@ -79,12 +63,12 @@ class FoldBatch:
         self._names = list(names)
         trainer.reset()
         self._state = [[self._stacked(variable) for variable in part] for part in self._parts()]
-        targets, held = iter(stream.targets), _Held(stream, self._write)
+        targets, held = iter(stream.targets), HeldImages(stream)
         for epoch in range(trainer.config.epochs):
             told = []
             for _ in range(trainer.steps_per_epoch):
                 places, *rest = (np.asarray(each) for each in next(targets))
-                images, places = held.with_places(places)
+                images, places = held.at(places)
                 self._state, numbers = self._step(self._state, images, places, *rest)
                 told.append(numbers)
             loss, right, weight = (np.array(each, np.float64).T for each in zip(*told, strict=True))
@@ -111,14 +95,11 @@ class FoldBatch:
         import jax
 
         model, batch = self._trainer.model, self._trainer.config.batch_size
-        like = jax.ShapeDtypeStruct
-        state = [[like((self._count, *v.shape), v.dtype) for v in part] for part in self._parts()]
-        images = like((batch, *model.input_shape[1:]), "float32")
-        places, labels = (
-            like((self._count, batch), "int32"),
-            like((self._count, batch, model.output_shape[-1]), "float32"),
-        )
-        weights = like((self._count, batch), "float32")
+        like = functools.partial(jax.ShapeDtypeStruct, dtype="float32")
+        state = [[like((self._count, *v.shape), dtype=v.dtype) for v in part] for part in self._parts()]
+        images, weights = like((batch, *model.input_shape[1:])), like((self._count, batch))
+        places = like((self._count, batch), dtype="int32")
+        labels = like((self._count, batch, model.output_shape[-1]))
         planned = self._step.lower(state, images, places, labels, weights, weights).compile().memory_analysis()
         return planned.argument_size_in_bytes + planned.temp_size_in_bytes if planned else 0
 
@@ -164,45 +145,20 @@ class FoldBatch:
         return scaled, (fixed, loss, logits)
 
 
-class _Held:
-    """The last images of a stream, on the device: a ring, that a batch is written over when a place beyond it is asked for."""
-
-    def __init__(self, stream: SharedStream, write: Callable) -> None:
-        self._images = iter(stream.images)
-        self._write = write
-        self._window = stream.window
-        self._ring: Any = None
-        self._read = 0
-
-    def with_places(self, places: np.ndarray) -> tuple[Any, np.ndarray]:
-        """The ring, and where the images of some places of the stream lie in it."""
-        while self._read <= places.max():
-            images = np.asarray(next(self._images))
-            if self._ring is None:
-                batches = math.ceil(self._window / len(images)) + 1
-                self._ring = keras.ops.zeros((batches * len(images), *images.shape[1:]))
-            self._ring = self._write(self._ring, images, self._read % len(self._ring), axis=0)
-            self._read += len(images)
-        check(
-            places.min() >= self._read - len(self._ring),
-            "window",
-            f"hold all places of a step, {places.min()} to {places.max()}",
-            self._window,
-        )
-        return self._ring, (places % len(self._ring)).astype(np.int32)
-
-
-def folds_at_once(wanted: str | int, devices: Devices, trainer: Trainer, config: ExperimentConfig, pending: int) -> int:
+def folds_at_once(
+    wanted: str | int, devices: Devices, trainer: Trainer, config: ExperimentConfig, pending: int, held: int = 0
+) -> int:
     """How many folds to train in one program.
 
     Args:
-        wanted: a number, or ``auto``: as many as half of an accelerator's memory holds, for which a program of two is
-            compiled; 1 on CPUs, where it was measured to be little faster or far slower, under TensorFlow, on several devices,
-            where an epoch decides something for one fold alone, and where device or compiler do not tell of memory.
+        wanted: a number, or ``auto``: as many as half of an accelerator's memory holds beside the images, for which a program
+            of two is compiled; 1 on CPUs, where it was measured to be little faster or far slower, under TensorFlow, on several
+            devices, where an epoch decides something for one fold alone, and where device or compiler do not tell of memory.
         devices: where.
         trainer: of the network.
         config: the experiment.
         pending: folds that are left; ``auto`` is no more than these.
+        held: bytes of the images that the device holds.
 
     Raises:
         InputError: ``wanted`` is no positive number, or asks for what is named above.
@@ -212,7 +168,8 @@ def folds_at_once(wanted: str | int, devices: Devices, trainer: Trainer, config:
             return 1
         with devices.scope():
             two = FoldBatch(trainer, 2).memory()
-        return min(pending, max(1, devices.memory() // two)) if two else 1
+        room = devices.memory() // 2 - held
+        return min(pending, max(1, 2 * room // two)) if two else 1
     if not str(wanted).isdecimal() or int(wanted) < 1:
         raise InputError(f"fold_batch must be auto or a number of at least 1. Received: {wanted!r}")
     if int(wanted) > 1 and (hindrance := _hindrance(devices, config)):

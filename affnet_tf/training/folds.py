@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 import time
@@ -18,7 +19,7 @@ from affnet_tf.models.affectivenet import probabilities
 from affnet_tf.pipeline.store import naming_damage
 from affnet_tf.places import Address, Place
 from affnet_tf.training.fit import History, Trainer
-from affnet_tf.training.fitting import fit_clips, new_trainer, shared_stream, steps_of
+from affnet_tf.training.fitting import fit_clips, new_trainer, shared_stream, shared_window, steps_of
 from affnet_tf.training.fold_batch import FoldBatch, even_groups
 from affnet_tf.training.gallery import Gallery
 from affnet_tf.training.labelled import LabelledClips
@@ -117,6 +118,14 @@ class FoldWork:
                         batch.take(name)
                         self._finish(trainer, self._fold(name), histories[name], seconds)
                         yield name
+
+    def images_held(self, names: Iterable[str]) -> int:
+        """Bytes of the images that a device holds for folds in one program, at most."""
+        steps, groups = self.trainers.steps, collections.defaultdict(list)
+        for name in names:
+            groups[steps[name]].append(self._fold(name).train)
+        widest = max(shared_window(self.config, keys, number) for number, keys in groups.items())
+        return widest * self.config.model.input_size**2 * 3 * np.dtype(np.float32).itemsize
 
     def _fold(self, name: str) -> Fold:
         return next(fold for fold in self.folds if fold.name == name)

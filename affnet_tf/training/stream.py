@@ -1,0 +1,73 @@
+"""Images that are made once for several folds: a stream, of which the device holds the last ones. JAX alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import numpy as np
+
+from affnet_tf.config import check
+
+__all__ = ["HeldImages", "SharedStream"]
+
+
+@dataclasses.dataclass(frozen=True)
+class SharedStream:
+    """What several folds are trained on.
+
+    Attributes:
+        images: endless batches of motion images, float32 (B, S, S, 3), all of one size.
+        targets: endless batches of (places of images in the stream, counted from 0, int64 (K, B); labels float32
+            (K, B, classes); weights float32 (K, B); the share of each image in its mixture with the next one, float32 (K, B)).
+        window: number of images from the first place of a batch of targets to the last one, at most.
+    """
+
+    images: Iterable
+    targets: Iterable
+    window: int
+
+
+class HeldImages:
+    """The last images of a stream, on the device: a ring, whose oldest ones give way when a later one is asked for.
+
+    Args:
+        stream: of it, the images are read.
+    """
+
+    def __init__(self, stream: SharedStream) -> None:
+        self._images = iter(stream.images)
+        self._window = stream.window
+        self._ring: Any = None
+        self._read = 0
+
+    def at(self, places: np.ndarray) -> tuple[Any, np.ndarray]:
+        """The ring, (N, S, S, 3), and where in it the images of some places of the stream lie, int32.
+
+        The ring that was given before is not to be used any more.
+
+        Raises:
+            InputError: the stream's window is too small for such places.
+        """
+        while self._read <= places.max():
+            images = np.asarray(next(self._images))
+            if self._ring is None:
+                batches = math.ceil(self._window / len(images)) + 1
+                self._ring = keras.ops.zeros((batches * len(images), *images.shape[1:]))
+            self._ring = _writer()(self._ring, images, self._read % len(self._ring))
+            self._read += len(images)
+        rule = f"be wide enough for places {places.min()} to {places.max()}"
+        check(places.min() >= self._read - len(self._ring), "window", rule, self._window)
+        return self._ring, (places % len(self._ring)).astype(np.int32)
+
+
+@functools.cache
+def _writer() -> Any:
+    """Writes images into a ring, which is not copied."""
+    import jax
+
+    return jax.jit(functools.partial(jax.lax.dynamic_update_slice_in_dim, axis=0), donate_argnums=0)

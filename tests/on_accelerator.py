@@ -49,16 +49,20 @@ def endless(seed: int, size: int = 28) -> Iterator[tuple[np.ndarray, ...]]:
 
 def shared(folds: Sequence[Iterator[tuple[np.ndarray, ...]]]) -> SharedStream:
     """The batches of several folds as one stream: at each step, those of the first fold come first."""
-    images, batches = [], itertools.count()
+    read: list[np.ndarray] = []
+
+    def images() -> Iterator[np.ndarray]:
+        while True:
+            yield read.pop(0)
 
     def targets() -> Iterator[tuple[np.ndarray, ...]]:
-        for number in batches:
+        for number in itertools.count():
             own, labels, weights = zip(*map(next, folds), strict=True)
-            images.extend(own)
+            read.extend(own)
             places = number * len(folds) * BATCH + np.arange(len(folds) * BATCH).reshape(len(folds), BATCH)
             yield places, np.stack(labels), np.stack(weights), np.ones((len(folds), BATCH), np.float32)
 
-    return SharedStream(iter(lambda: images.pop(0), None), targets(), len(folds) * BATCH)
+    return SharedStream(images(), targets(), len(folds) * BATCH)
 
 
 def learned(device: str, precision: str, products: str | None = None) -> dict[str, list]:

@@ -83,7 +83,7 @@ def _explain(error: Exception) -> int:
         error, "format_message", None
     )  # an error of the command-line library, which wraps an interruption too
     if isinstance(error, InputError):
-        return _fail(str(error))
+        return _fail(" ".join([str(error), *getattr(error, "__notes__", ())]))
     if kind == "Abort":
         return _interrupted()
     if kind == "NoArgsIsHelpError":

@@ -178,6 +178,26 @@ def test_what_breaks_a_fit_off_in_an_epoch_keeps_the_one_before(trainer, restart
     assert history == reference[2]
 
 
+def test_that_a_state_cannot_be_kept_is_told_beside_what_ended_the_fit(trainer, tmp_path):
+    folder, steps = tmp_path / "run", []
+    folder.mkdir()
+
+    def interrupt(batch, logs):
+        steps.append(batch)
+        if len(steps) == STEPS + 1:
+            folder.rmdir()
+            folder.write_text("in the way")
+            raise KeyboardInterrupt
+
+    trainer.reset()
+    clock = keras.callbacks.LambdaCallback(on_train_batch_end=interrupt)
+    with pytest.raises(KeyboardInterrupt) as told:
+        trainer.fit(batches, state=folder / "state.npz", keep_seconds=1e6, callbacks=[clock])
+    (note,) = told.value.__notes__
+    assert note.startswith("Nor could the state after the last epoch be kept: ")
+    assert str(folder) in note
+
+
 @pytest.mark.parametrize("synchronous", [True, False])
 def test_a_loss_that_is_not_finite_stops_the_fit_at_its_step(trainer, tmp_path, synchronous):
     """The first batch of the third epoch is the first bad one; the state of the second epoch stays, and can be gone on from."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -24,6 +25,7 @@ with silent():
     from affnet_tf.pipeline.input import training_batches
     from affnet_tf.pipeline.prepare import prepare
     from affnet_tf.pipeline.reading import ClipReader, read_clips
+    from affnet_tf.pipeline.shared import shared_images, shared_targets
     from affnet_tf.pipeline.store import Store
     from affnet_tf.presets import preset
     from affnet_tf.training.experiment import evaluate
@@ -47,7 +49,7 @@ def forge(folder: Path) -> list[Clip]:
     return clips
 
 
-def clips_per_second(batches: object, count: int, batch: int) -> float:
+def clips_per_second(batches: Iterable, count: int, batch: int) -> float:
     """Rate over ``count`` elements after a first pass has filled the cache."""
     iterator = iter(batches)
     for _ in range(SUBJECTS * CLIPS // batch + 2):
@@ -72,6 +74,24 @@ def rates(store: Store, config: ExperimentConfig) -> list[tuple[str, float]]:
     return found
 
 
+def shared_rate(store: Store, config: ExperimentConfig) -> float:
+    """Clips per second that as many folds as there are clips, each without one of them, take from one stream of images."""
+    reader, rows, batch = ClipReader(store), range(len(store.clips)), config.train.batch_size
+    folds = [dict.fromkeys((row for row in rows if row != left_out), 1.0) for left_out in rows]
+    targets = shared_targets(reader, folds, {row: row % 4 for row in rows}, 4, config, seed=0)
+    images, read = iter(shared_images(reader, rows, config, seed=0)), 0
+
+    def steps() -> Iterator[None]:
+        nonlocal read
+        for places, *_ in targets:
+            while read <= places.max():
+                next(images)
+                read += batch
+            yield
+
+    return clips_per_second(steps(), 1024 // batch, len(folds) * batch)
+
+
 def main() -> None:
     console = Console()
     with tempfile.TemporaryDirectory() as name:
@@ -80,6 +100,8 @@ def main() -> None:
         store = prepare(clips, folder / "store", CropConfig(SIZE, "none"), workers=2).store
         config = override(preset("affectivenet_edge"), ["train.epochs=4"])
         measured = rates(store, config)
+        count = len(store.clips)
+        measured.append((f"the same, made once for {count} folds: clips that these take", shared_rate(store, config)))
         base = measured[0][1]
         console.result(
             {},

@@ -7,7 +7,7 @@ clip. So a clip is pooled first, and one image is warped instead of all its fram
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -29,10 +29,8 @@ __all__ = [
     "load",
     "motion_images",
     "read_clips",
-    "side_by_side",
     "training_batches",
     "training_images",
-    "training_targets",
 ]
 
 
@@ -88,61 +86,57 @@ def training_batches(
     Raises:
         InputError: ``labels`` is empty.
     """
-    targets = _targets(sorted(labels), labels, weights, classes, config, seed)
-    batches = tf.data.Dataset.zip(
-        tf.data.Dataset.counter(start=skip), _pictured(clips, sorted(labels), config, seed, skip)
-    )
+    if not labels:
+        raise InputError("training must have at least one clip. Received: none")
+    rows, size, alpha = sorted(labels), config.train.batch_size, config.augment.mixup
+    label_of = np.eye(classes, dtype=np.float32)[[labels[row] for row in rows]]
+    weight_of = np.array([weights[row] for row in rows], np.float32)
 
     def joined(number: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         images, clip = batch
-        label, weight, share = targets(number, clip)
-        return mix(images, share) if config.augment.mixup else images, label, weight
+        label, weight = tf.gather(label_of, clip), tf.gather(weight_of, clip)
+        if not alpha:
+            return images, label, weight
+        share = draw_shares(alpha, seed, number, size)
+        return mix(images, share), *mix_targets(label, weight, share)
 
-    return batches.map(joined).prefetch(tf.data.AUTOTUNE)
-
-
-def training_images(clips: ClipReader, rows: Collection[int], config: ExperimentConfig, seed: int) -> tf.data.Dataset:
-    """Endless batches of the augmented motion images, float32 (B, S, S, 3), of the clips ``rows``: a stream to share.
-
-    They are the images of ``training_batches`` before they are mixed.
-    """
-    return _pictured(clips, sorted(rows), config, seed, 0).map(lambda images, clip: images).prefetch(tf.data.AUTOTUNE)
+    batches = training_images(clips, rows, config, seed, skip)
+    return batches.enumerate(start=skip).map(joined).prefetch(tf.data.AUTOTUNE)
 
 
-def training_targets(
-    clips: ClipReader,
-    labels: Mapping[int, int],
-    weights: Mapping[int, float],
-    classes: int,
-    config: ExperimentConfig,
-    seed: int,
-    stream: Collection[int],
+def training_images(
+    clips: ClipReader, rows: Sequence[int], config: ExperimentConfig, seed: int, skip: int = 0
 ) -> tf.data.Dataset:
-    """``training_batches``, whose arguments it takes, with places in a stream instead of images.
+    """The images of ``training_batches`` before they are mixed.
 
     Args:
-        stream: the rows of ``training_images``.
+        clips: as there.
+        rows: the clips, sorted.
+        config: as there.
+        seed: as there.
+        skip: as there.
 
     Returns:
-        Endless batches of (places of the images in the stream int64 (B,); labels float32 (B, classes); weights float32 (B,);
-        the share of each image in its mixture with the next one, float32 (B,)).
-
-    Raises:
-        InputError: ``labels`` is empty.
+        Endless batches of (motion images float32 (B, S, S, 3) in [0, 1]; the place of each clip in ``rows``, int64 (B,)).
     """
-    rows = sorted(stream)
-    targets = _targets(rows, labels, weights, classes, config, seed)
-    picked = picks(_names(clips, rows), seed, members=np.searchsorted(rows, sorted(labels)))
-    batches = picked.map(lambda clip, place, *_: (clip, place)).batch(config.train.batch_size, drop_remainder=True)
-    batches = tf.data.Dataset.zip(tf.data.Dataset.counter(), batches)
-    return batches.map(lambda number, picked: (picked[1], *targets(number, picked[0])))
-
-
-def side_by_side(datasets: Sequence[tf.data.Dataset]) -> tf.data.Dataset:
-    """Batches of several datasets as one: each of their tensors stacked along a first axis."""
-    batches = tf.data.Dataset.zip(*datasets)
-    batches = batches.map(lambda *each: tuple(tf.stack(parts) for parts in zip(*each, strict=True)))
-    return batches.prefetch(tf.data.AUTOTUNE)
+    size, motion = config.train.batch_size, config.motion
+    look_up = load(clips, config)
+    changes = _changes(motion, config.augment, config.model.input_size, seed)
+    row_of = tf.constant(rows, tf.int64)
+    batches = picks(clips.names(rows), seed, size, skip)
+    if look_up.many:
+        batches = batches.map(lambda clip, *rest: (clip, *look_up.of(tf.gather(row_of, clip)), *rest))
+    else:
+        retimed = _retimed(clips, look_up, config, seed)
+        each = batches.unbatch().map(
+            lambda clip, number, random: (clip, *retimed(tf.gather(row_of, clip), number), number, random),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        batches = each.batch(size, drop_remainder=True)
+    return batches.map(
+        lambda clip, *rest: (changes(*rest), clip), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
 
 
 def motion_images(
@@ -176,60 +170,6 @@ def _temporal(config: ExperimentConfig) -> bool:
     augment = config.augment
     changed = augment.jitter or augment.drop or augment.speed or augment.lighting
     return config.motion.representation == "motion" and bool(changed)
-
-
-def _names(clips: ClipReader, rows: Sequence[int]) -> list[str]:
-    """What a clip is called, whatever else is in the store."""
-    return ["\n".join(clips.store.clips[row].key) for row in rows]
-
-
-def _pictured(
-    clips: ClipReader, rows: Sequence[int], config: ExperimentConfig, seed: int, skip: int
-) -> tf.data.Dataset:
-    """Endless batches of (augmented motion images (B, S, S, 3); the place of each clip in ``rows``, int64 (B,))."""
-    size, motion = config.train.batch_size, config.motion
-    look_up = load(clips, config)
-    changes = _changes(motion, config.augment, config.model.input_size, seed)
-    row_of = tf.constant(rows, tf.int64)
-    picked = picks(_names(clips, rows), seed, skip * size)
-    if look_up.many:
-        batches = picked.batch(size, drop_remainder=True).map(
-            lambda clip, _, *rest: (clip, *look_up.of(tf.gather(row_of, clip)), *rest)
-        )
-    else:
-        retimed = _retimed(clips, look_up, config, seed)
-        each = picked.map(
-            lambda clip, _, number, random: (clip, *retimed(tf.gather(row_of, clip), number), number, random),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-        batches = each.batch(size, drop_remainder=True)
-    return batches.map(
-        lambda clip, *rest: (changes(*rest), clip), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
-
-
-def _targets(
-    rows: Sequence[int],
-    labels: Mapping[int, int],
-    weights: Mapping[int, float],
-    classes: int,
-    config: ExperimentConfig,
-    seed: int,
-) -> Callable:
-    """From a batch's number and places in ``rows`` to labels, weights, and the shares by which images are mixed."""
-    if not labels:
-        raise InputError("training must have at least one clip. Received: none")
-    alpha, size = config.augment.mixup, config.train.batch_size
-    label_of = np.eye(classes, dtype=np.float32)[[labels.get(row, 0) for row in rows]]
-    weight_of = np.array([weights.get(row, 0.0) for row in rows], np.float32)
-
-    def targets(number: tf.Tensor, clip: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        label, weight = tf.gather(label_of, clip), tf.gather(weight_of, clip)
-        share = draw_shares(alpha, seed, number, size)
-        return (*(mix_targets(label, weight, share) if alpha else (label, weight)), share)
-
-    return targets
 
 
 def _retimed(clips: ClipReader, look_up: LookUp, config: ExperimentConfig, seed: int) -> Callable:

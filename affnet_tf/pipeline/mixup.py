@@ -41,14 +41,14 @@ def mix_targets(labels: tf.Tensor, weights: tf.Tensor, share: tf.Tensor) -> tupl
     labels *by their weighted shares*.
 
     Args:
-        labels: float32 (B, classes); rows add up to 1.
-        weights: float32 (B,).
+        labels: float32 (..., B, classes); rows add up to 1.
+        weights: float32 (..., B).
         share: what ``draw`` gave.
 
     Returns:
         Labels (rows add up to 1) and weights, of the same shapes.
     """
-    first, second = share * weights, (1.0 - share) * tf.roll(weights, -1, 0)
+    first, second = share * weights, (1.0 - share) * tf.roll(weights, -1, -1)
     weight = first + second
-    label = first[:, None] * labels + second[:, None] * tf.roll(labels, -1, 0)
-    return tf.math.divide_no_nan(label, weight[:, None]), weight
+    label = first[..., None] * labels + second[..., None] * tf.roll(labels, -1, -2)
+    return tf.math.divide_no_nan(label, weight[..., None]), weight

@@ -115,6 +115,10 @@ class ClipReader:
             self._signed[motion, size] = self._pooled(motion, size)
         return self._signed[motion, size]
 
+    def names(self, rows: Iterable[int]) -> list[str]:
+        """What clips are called, by their rows, whatever else is in the store."""
+        return ["\n".join(self.store.clips[row].key) for row in rows]
+
     def in_order(self) -> tf.data.Dataset:
         """What ``read_clips`` gives, of these rows alone."""
         clips = read_clips(self.store)

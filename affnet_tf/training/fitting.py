@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,8 +12,8 @@ import numpy as np
 from affnet_tf.config import ExperimentConfig
 from affnet_tf.evaluation.protocols import Key
 from affnet_tf.models.networks import build_network, set_frequencies
-from affnet_tf.pipeline.input import side_by_side, training_batches, training_images, training_targets
-from affnet_tf.pipeline.order import window
+from affnet_tf.pipeline.input import training_batches
+from affnet_tf.pipeline.shared import shared_images, shared_targets, window
 from affnet_tf.pipeline.store import naming_damage
 from affnet_tf.training.fit import History, Trainer, balanced_weights
 from affnet_tf.training.labelled import LabelledClips
@@ -46,8 +47,8 @@ def fit_clips(
 
 def batches_of(data: LabelledClips, config: ExperimentConfig, keys: Sequence[Key]) -> Callable[[int], Any]:
     """Given a number of batches to leave out, the endless batches of a fold's training clips."""
-    arguments = _labelled(data, config, keys)
-    return lambda skip: training_batches(*arguments, skip)
+    labels, weights = _labelled(data, config, keys)
+    return lambda skip: training_batches(data.clips, labels, weights, data.classes, config, config.train.seed, skip)
 
 
 def shared_stream(
@@ -61,10 +62,13 @@ def shared_stream(
         folds: the training clips of each.
         steps: batches in an epoch.
     """
-    rows = sorted({data.row_of[key] for keys in folds for key in keys})
-    targets = [training_targets(*_labelled(data, config, keys), stream=rows) for keys in folds]
-    images = training_images(data.clips, rows, config, config.train.seed)
-    return SharedStream(images, side_by_side(targets), shared_window(config, folds, steps))
+    labels, weights = zip(*(_labelled(data, config, keys) for keys in folds), strict=True)
+    labels, seed = dict(collections.ChainMap(*labels)), config.train.seed
+    return SharedStream(
+        shared_images(data.clips, labels, config, seed),
+        shared_targets(data.clips, weights, labels, data.classes, config, seed),
+        shared_window(config, folds, steps),
+    )
 
 
 def shared_window(config: ExperimentConfig, folds: Sequence[Sequence[Key]], steps: int) -> int:
@@ -73,13 +77,14 @@ def shared_window(config: ExperimentConfig, folds: Sequence[Sequence[Key]], step
     return window(sizes, len(clips), config.train.batch_size, steps * config.train.epochs)
 
 
-def _labelled(data: LabelledClips, config: ExperimentConfig, keys: Sequence[Key]) -> tuple[Any, ...]:
-    """The first arguments of ``training_batches`` and ``training_targets``."""
+def _labelled(
+    data: LabelledClips, config: ExperimentConfig, keys: Sequence[Key]
+) -> tuple[dict[int, int], dict[int, float]]:
+    """The labels and the loss weights of a fold's training clips, by row."""
     truth = data.truth(keys)
     weight = _class_weights(data, config, truth)
     labels = {data.row_of[key]: label for key, label in zip(keys, truth, strict=True)}
-    weights = {row: float(weight[label]) for row, label in labels.items()}
-    return data.clips, labels, weights, data.classes, config, config.train.seed
+    return labels, {row: float(weight[label]) for row, label in labels.items()}
 
 
 def _class_weights(data: LabelledClips, config: ExperimentConfig, truth: Sequence[int]) -> np.ndarray:

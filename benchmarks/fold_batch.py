@@ -73,14 +73,15 @@ def order(fold: int) -> np.ndarray:
 
 def shared(of_epoch: list[Batch], count: int) -> SharedStream:
     """The same batches of several folds: at a step, folds read different images, anywhere in an epoch."""
-    images, labels, weights = zip(*of_epoch, strict=True)
+    images, *rest = zip(*of_epoch, strict=True)
+    labels, weights = map(np.stack, rest)
     orders = np.stack([order(fold) for fold in range(count)])
 
     def targets() -> Iterator[tuple[np.ndarray, ...]]:
         for step in itertools.count():
             batch = orders[:, step % STEPS]
             places = (step // STEPS * STEPS + batch)[:, None] * BATCH + np.arange(BATCH)
-            yield places, np.stack(labels)[batch], np.stack(weights)[batch], np.ones((count, BATCH), np.float32)
+            yield places, labels[batch], weights[batch], np.ones((count, BATCH), np.float32)
 
     return SharedStream(itertools.cycle(images), targets(), STEPS * BATCH)
 

@@ -48,7 +48,10 @@ def endless(seed: int, size: int = 28) -> Iterator[tuple[np.ndarray, ...]]:
 
 
 def shared(folds: Sequence[Iterator[tuple[np.ndarray, ...]]]) -> SharedStream:
-    """The batches of several folds as one stream: at each step, those of the first fold come first."""
+    """The batches of several folds as one stream: at each step, those of the first fold come first.
+
+    To be read as a fit does: the places, then as many images as they ask for.
+    """
     read: list[np.ndarray] = []
 
     def images() -> Iterator[np.ndarray]:
@@ -95,7 +98,7 @@ def fill(devices: Devices) -> dict[str, int]:
     with devices.scope():
         large = affectivenet(ModelConfig(input_size=112), CLASSES)
         trainer = Trainer(large, replace(TRAIN, epochs=1, batch_size=4 * BATCH), 1)
-        count = folds_at_once("auto", devices, trainer, ExperimentConfig(), 1000)
+        count = folds_at_once("auto", devices, trainer, ExperimentConfig(), 1000, lambda: 0)
         batch = [np.concatenate(parts) for parts in zip(*itertools.islice(endless(1, 112), 4), strict=True)]
         images, *rest = batch
         targets = [np.arange(4 * BATCH), *rest, np.ones(4 * BATCH, np.float32)]

@@ -97,7 +97,7 @@ def test_pooling_then_warping_is_warping_each_frame_then_pooling():
 
 
 def retime(frames: np.ndarray, step: int, **augment) -> np.ndarray:
-    random = timing.draw(5, tf.constant(step, tf.int64), len(frames))
+    random = timing.draw(tf.constant(step, tf.int64), len(frames))
     return timing.retime(tf.constant(frames), replace(NONE, **augment), random).numpy()
 
 
@@ -135,7 +135,7 @@ def test_gain_changes_contrast_around_the_mean(draw, factor):
         np.random.default_rng(0).random((2, 6, 6, 3)).astype(np.float32) * np.float32([1, 0.5])[:, None, None, None]
     )
     random = tf.constant([[0.5] * 5 + [draw], [0.5] * 6])
-    result = changes.finish(images, replace(NONE, gain=0.2), random, 0, tf.constant([0, 1], tf.int64)).numpy()
+    result = changes.finish(images, replace(NONE, gain=0.2), random, tf.constant([0, 1], tf.int64)).numpy()
     mean = images[0].mean()
     np.testing.assert_allclose(result[0], np.clip((images[0] - mean) * factor + mean, 0, 1), atol=1e-6)
     np.testing.assert_allclose(result[1], images[1], atol=1e-6)
@@ -149,7 +149,7 @@ def test_speed_interpolates_the_clip_anew(length):
     for step in range(40):
         values = retime(ramp, step, speed=0.5)[:, 0, 0, 0]
         np.testing.assert_allclose(values, np.linspace(0, 3.0 * (length - 1), len(values)), atol=1e-3)
-        factor = 0.5 + float(timing.draw(5, tf.constant(step, tf.int64), length)[0][timing.SPEED])
+        factor = 0.5 + float(timing.draw(tf.constant(step, tf.int64), length)[0][timing.SPEED])
         assert len(values) == max(2, np.round(np.float32(length) / np.float32(factor)))
         counts.add(len(values))
     assert length == 2 or len(counts) > 3
@@ -179,7 +179,7 @@ def test_a_ready_made_image_has_no_speed_and_no_lighting():
 def test_noise():
     image = np.full((2, 64, 64, 3), 0.5, np.float32)
     noisy = [
-        changes.finish(image, replace(NONE, noise=0.1), draws(), 0, tf.constant(numbers, tf.int64)).numpy()
+        changes.finish(image, replace(NONE, noise=0.1), draws(), tf.constant(numbers, tf.int64)).numpy()
         for numbers in ((4, 7), (4, 7), (7, 4))
     ]
     np.testing.assert_array_equal(noisy[0], noisy[1])
@@ -187,7 +187,7 @@ def test_noise():
     assert not np.array_equal(noisy[0][0], noisy[0][1])
     assert noisy[0].mean() == pytest.approx(0.5, abs=0.003)
     assert noisy[0].std() == pytest.approx(0.1, rel=0.03)
-    loud = changes.finish(image, replace(NONE, noise=1.0), draws(), 0, tf.constant([0, 1], tf.int64)).numpy()
+    loud = changes.finish(image, replace(NONE, noise=1.0), draws(), tf.constant([0, 1], tf.int64)).numpy()
     assert loud.min() == 0
     assert loud.max() == 1
 

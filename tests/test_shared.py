@@ -7,6 +7,7 @@ import pytest
 from forged import SIZE, forge_clips
 
 from affnet_tf.config import AugmentConfig, ExperimentConfig, ModelConfig, MotionConfig, TrainConfig, replace
+from affnet_tf.errors import InputError
 from affnet_tf.pipeline.crop_config import CropConfig
 from affnet_tf.pipeline.input import training_batches
 from affnet_tf.pipeline.order import picks
@@ -31,9 +32,15 @@ def test_each_fold_takes_its_own_picks_from_the_stream():
     clips, places = (np.concatenate(each, axis=1) for each in zip(*found, strict=True))
     for fold, own_clips, own_places in zip(FOLDS, clips, places, strict=True):
         np.testing.assert_array_equal(stream[own_places], own_clips)
+        assert set(own_clips) == set(fold), "no clip of another fold, and each of its own"
         alone = itertools.islice(picks([NAMES[clip] for clip in fold], 1, BATCH).as_numpy_iterator(), STEPS)
         np.testing.assert_array_equal(np.concatenate([np.array(fold)[clip] for clip, *_ in alone]), own_clips)
         assert (np.diff(own_places) > 0).all()
+
+
+def test_a_fold_without_clips_is_refused():
+    with pytest.raises(InputError, match=r"at least one clip\. Received: a fold without"):
+        next(shared_picks(NAMES, 1, BATCH, [[1], []]))
 
 
 def test_the_window_holds_what_folds_read_in_one_step():

@@ -22,7 +22,7 @@ from affnet_tf.pipeline.reading import ClipReader, LookUp, read_clips
 from affnet_tf.pipeline.store import Store
 from affnet_tf.pipeline.timing import draw as draw_timing
 from affnet_tf.pipeline.timing import retime
-from affnet_tf.pipeline.warp import finish, moves, resize, warp
+from affnet_tf.pipeline.warp import draw, finish, moves, resize, warp
 
 __all__ = [
     "check_representation",
@@ -101,7 +101,8 @@ def training_batches(
         return mix(images, share), *mix_targets(label, weight, share)
 
     batches = training_images(clips, rows, config, seed, skip)
-    return batches.enumerate(start=skip).map(joined).prefetch(tf.data.AUTOTUNE)
+    batches = batches.enumerate(start=skip).map(joined, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def training_images(
@@ -121,15 +122,15 @@ def training_images(
     """
     size, motion = config.train.batch_size, config.motion
     look_up = load(clips, config)
-    changes = _changes(motion, config.augment, config.model.input_size, seed)
+    changes = _changes(motion, config.augment, config.model.input_size)
     row_of = tf.constant(rows, tf.int64)
     batches = picks(clips.names(rows), seed, size, skip)
     if look_up.many:
-        batches = batches.map(lambda clip, *rest: (clip, *look_up.of(tf.gather(row_of, clip)), *rest))
+        batches = batches.map(lambda clip, number: (clip, *look_up.of(tf.gather(row_of, clip)), number))
     else:
-        retimed = _retimed(clips, look_up, config, seed)
+        retimed = _retimed(clips, look_up, config)
         each = batches.unbatch().map(
-            lambda clip, number, random: (clip, *retimed(tf.gather(row_of, clip), number), number, random),
+            lambda clip, number: (clip, *retimed(tf.gather(row_of, clip), number), number),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
@@ -172,27 +173,28 @@ def _temporal(config: ExperimentConfig) -> bool:
     return config.motion.representation == "motion" and bool(changed)
 
 
-def _retimed(clips: ClipReader, look_up: LookUp, config: ExperimentConfig, seed: int) -> Callable:
-    """From a clip's row and its number in the training to its image before it is scaled, and whether it came ready-made."""
+def _retimed(clips: ClipReader, look_up: LookUp, config: ExperimentConfig) -> Callable:
+    """From a clip's row and its number to its image before it is scaled, and whether it came ready-made."""
     if not _temporal(config):
         return lambda row, number: look_up.of(row)
 
     @tf.function
     def retimed(row: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         frames = look_up.of(row)
-        frames = retime(frames, config.augment, draw_timing(seed, number, tf.shape(frames)[0]))
+        frames = retime(frames, config.augment, draw_timing(number, tf.shape(frames)[0]))
         return signed_motion(frames, None, config.motion)
 
-    return clips.functions.setdefault((config.motion, config.augment, seed), retimed)
+    return clips.functions.setdefault((config.motion, config.augment), retimed)
 
 
 @functools.lru_cache(maxsize=16)
-def _changes(motion: MotionConfig, augment: AugmentConfig, size: int, seed: int) -> Callable:
+def _changes(motion: MotionConfig, augment: AugmentConfig, size: int) -> Callable:
     """What is done to a batch of pooled images: one function for all folds, since tracing it takes longer than an epoch."""
 
     @tf.function
-    def changes(signed: tf.Tensor, ready: tf.Tensor, numbers: tf.Tensor, random: tf.Tensor) -> tf.Tensor:
+    def changes(signed: tf.Tensor, ready: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+        random = draw(numbers)
         warped = warp(signed, size, augment, random, vectors=motion.representation == "flow")
-        return finish(scaled(warped, ready, motion), augment, random, seed, numbers)
+        return finish(scaled(warped, ready, motion), augment, random, numbers)
 
     return changes

@@ -22,7 +22,7 @@ def draw(alpha: float, seed: int, number: tf.Tensor, images: int) -> tf.Tensor:
     if not alpha:
         return tf.ones([images])
     # In float64: gamma variates of a small alpha are often below what float32 can hold.
-    key = tf.stack([tf.cast(seed, tf.int64), number]) + 2**33
+    key = tf.stack([tf.cast(seed, tf.int64), number])
     parts = tf.random.stateless_gamma([2, images], key, tf.constant(alpha, tf.float64), dtype=tf.float64)
     return tf.cast(parts[0] / (parts[0] + parts[1]), tf.float32)
 

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from affnet_tf.config import ExperimentConfig
+from affnet_tf.errors import InputError
 from affnet_tf.pipeline.input import training_images
 from affnet_tf.pipeline.mixup import draw, mix_targets
 from affnet_tf.pipeline.order import one_pass
@@ -74,7 +75,12 @@ def shared_picks(
     Yields:
         Without end, the batches that ``picks`` gives of the fold's clips alone: int64 (K, B), places of clips in ``names``;
         int64 (K, B), how many clips of the stream came before.
+
+    Raises:
+        InputError: a fold has no clip.
     """
+    if not all(map(len, folds)):
+        raise InputError("training must have at least one clip. Received: a fold without")
     member = np.zeros((len(folds), len(names)), bool)
     for each, fold in zip(member, folds, strict=True):
         each[list(fold)] = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from affnet_tf.config import AugmentConfig
+from affnet_tf.pipeline.order import CLIP, FRAMES
 
 __all__ = ["Draws", "draw", "retime"]
 
@@ -14,14 +15,13 @@ START, END, SPEED, LIGHT = range(4)
 Draws = tuple[tf.Tensor, tf.Tensor]
 
 
-def draw(seed: int, number: tf.Tensor, length: tf.Tensor) -> Draws:
-    """The random numbers of one clip: a function of the seed, of a number, int64 (), and of how long the clip is.
+def draw(number: tf.Tensor, length: tf.Tensor) -> Draws:
+    """The random numbers of one clip: a function of its number, int64 (), and of how long it is.
 
     Returns:
         float32 (4,) and, one for each frame, float32 (T,), all in [0, 1).
     """
-    key = tf.stack([tf.cast(seed, tf.int64), number])
-    return tf.random.stateless_uniform([4], key), tf.random.stateless_uniform([length], key + 2**31)
+    return tf.random.stateless_uniform([4], [number, CLIP]), tf.random.stateless_uniform([length], [number, FRAMES])
 
 
 def retime(frames: tf.Tensor, augment: AugmentConfig, random: Draws) -> tf.Tensor:

@@ -6,12 +6,19 @@ import numpy as np
 import tensorflow as tf
 
 from affnet_tf.config import AugmentConfig
+from affnet_tf.pipeline.order import NOISE
 
-__all__ = ["DRAWS", "finish", "moves", "resize", "warp"]
+__all__ = ["draw", "finish", "moves", "resize", "warp"]
 
-# The places of the random numbers of one image, each uniform in [0, 1).
+# The places of the random numbers of one image.
 ANGLE, ZOOM, SHIFT_X, SHIFT_Y, MIRROR, GAIN = range(6)
-DRAWS = 6
+_STEPS = 2**24  # as fine as float32 is in [0.5, 1)
+
+
+def draw(numbers: tf.Tensor) -> tf.Tensor:
+    """Random numbers of images, float32 (B, 6), uniform in [0, 1): a hash of the numbers of their clips, int64 (B,)."""
+    text = tf.as_string(numbers)[:, None] + "\n" + tf.as_string(tf.range(6))
+    return tf.cast(tf.strings.to_hash_bucket_fast(text, _STEPS), tf.float32) / _STEPS
 
 
 def resize(motion: tf.Tensor, size: int) -> tf.Tensor:
@@ -33,7 +40,7 @@ def warp(motion: tf.Tensor, size: int, augment: AugmentConfig, random: tf.Tensor
         motion: float32 (B, S, S, 3).
         size: height and width of the result.
         augment: how much.
-        random: the random numbers of each image, float32 (B, 6) in [0, 1).
+        random: what ``draw`` gave.
         vectors: the first two channels are the u and v of a flow, and turn and flip with the image.
 
     Returns:
@@ -68,15 +75,14 @@ def warp(motion: tf.Tensor, size: int, augment: AugmentConfig, random: tf.Tensor
     return tf.stack([(u * cos + v * sin) * mirror, v * cos - u * sin, strain], axis=-1)
 
 
-def finish(images: tf.Tensor, augment: AugmentConfig, random: tf.Tensor, seed: int, numbers: tf.Tensor) -> tf.Tensor:
+def finish(images: tf.Tensor, augment: AugmentConfig, random: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
     """Change the contrast of finished images around their means and add noise, clipped to [0, 1].
 
     Args:
         images: float32 (B, S, S, 3) in [0, 1].
         augment: how much.
-        random: as for ``warp``.
-        seed: decides the noise of each image, together with its number.
-        numbers: of the images, int64 (B,).
+        random: what ``draw`` gave.
+        numbers: of the clips, int64 (B,); they decide the noise.
     """
     if augment.gain:
         means = tf.reduce_mean(images, axis=(1, 2, 3), keepdims=True)
@@ -84,7 +90,7 @@ def finish(images: tf.Tensor, augment: AugmentConfig, random: tf.Tensor, seed: i
         images = tf.clip_by_value((images - means) * factors + means, 0.0, 1.0)
     if augment.noise:
         noise = tf.map_fn(
-            lambda number: tf.random.stateless_normal(images.shape[1:], tf.stack([seed, number]) + 3 * 2**31),
+            lambda number: tf.random.stateless_normal(images.shape[1:], [number, NOISE]),
             numbers,
             fn_output_signature=tf.float32,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from affnet_tf.files import read_json, write_json
 from affnet_tf.models.checkpoint import Checkpoint, is_checkpoint, load_checkpoint, save_checkpoint
 from affnet_tf.models.networks import build_network
 from affnet_tf.pipeline.crop_config import TrainedCrop
+from affnet_tf.pipeline.order import REVISION
 from affnet_tf.pipeline.store import StoredClip
 from affnet_tf.places import Address, place_at
 from affnet_tf.training.cluster import check_engine, join_cluster, on_cluster
@@ -194,7 +196,7 @@ def evaluate(
         work = FoldWork(data, config, folds, run, devices, trainers, tensorboard)
         apart = parallel > 1 or engine == "ray" or tensorboard
         wanted = 1 if apart and fold_batch == "auto" else fold_batch
-        held = work.images_held(pending)
+        held = functools.partial(work.images_held, pending)
         together = folds_at_once(wanted, devices, trainers.of(pending[0]), config, len(pending), held)
         check(together == 1 or parallel == 1, "parallel", f"be 1 with a fold_batch of {together}", parallel)
         check(together == 1 or engine == "local", "engine", f"be local with a fold_batch of {together}", engine)
@@ -268,6 +270,7 @@ def _document(task: dict[str, Any], config: ExperimentConfig, data: LabelledClip
         "precision": devices.precision,
         "labels": data.scheme.to_json(),
         "store": data.store.hash,
+        "draws": REVISION,
     }
 
 

@@ -52,7 +52,7 @@ def batches_of(data: LabelledClips, config: ExperimentConfig, keys: Sequence[Key
 
 
 def shared_stream(
-    data: LabelledClips, config: ExperimentConfig, folds: Sequence[Sequence[Key]], steps: int
+    data: LabelledClips, config: ExperimentConfig, folds: Sequence[Sequence[Key]], wide: int
 ) -> SharedStream:
     """The batches of ``batches_of`` of several folds, whose images are made once for all of them.
 
@@ -60,19 +60,25 @@ def shared_stream(
         data: the clips.
         config: the experiment.
         folds: the training clips of each.
-        steps: batches in an epoch.
+        wide: what ``shared_window`` gives of them, or of more folds.
     """
     labels, weights = zip(*(_labelled(data, config, keys) for keys in folds), strict=True)
     labels, seed = dict(collections.ChainMap(*labels)), config.train.seed
     return SharedStream(
         shared_images(data.clips, labels, config, seed),
         shared_targets(data.clips, weights, labels, data.classes, config, seed),
-        shared_window(config, folds, steps),
+        wide,
     )
 
 
 def shared_window(config: ExperimentConfig, folds: Sequence[Sequence[Key]], steps: int) -> int:
-    """How many images of their ``shared_stream`` several folds, given as there, read in one step, from first to last."""
+    """From the first to the last image that several folds read in one step, at most, however they are grouped.
+
+    Args:
+        config: the experiment.
+        folds: the training clips of each.
+        steps: batches in an epoch.
+    """
     clips, sizes = {key for keys in folds for key in keys}, [len(keys) for keys in folds]
     return window(sizes, len(clips), config.train.batch_size, steps * config.train.epochs)
 

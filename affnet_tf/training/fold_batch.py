@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -24,7 +24,7 @@ from affnet_tf.training.fit import History, Trainer
 from affnet_tf.training.strategy import Devices
 from affnet_tf.training.stream import HeldImages, SharedStream
 
-__all__ = ["FoldBatch", "even_groups", "folds_at_once"]
+__all__ = ["FoldBatch", "even_groups", "folds_at_once", "that_fit"]
 
 
 class FoldBatch:
@@ -146,7 +146,12 @@ class FoldBatch:
 
 
 def folds_at_once(
-    wanted: str | int, devices: Devices, trainer: Trainer, config: ExperimentConfig, pending: int, held: int = 0
+    wanted: str | int,
+    devices: Devices,
+    trainer: Trainer,
+    config: ExperimentConfig,
+    pending: int,
+    held: Callable[[], int],
 ) -> int:
     """How many folds to train in one program.
 
@@ -158,7 +163,7 @@ def folds_at_once(
         trainer: of the network.
         config: the experiment.
         pending: folds that are left; ``auto`` is no more than these.
-        held: bytes of the images that the device holds.
+        held: gives the bytes of the images that the device holds; asked by ``auto``.
 
     Raises:
         InputError: ``wanted`` is no positive number, or asks for what is named above.
@@ -168,13 +173,17 @@ def folds_at_once(
             return 1
         with devices.scope():
             two = FoldBatch(trainer, 2).memory()
-        room = devices.memory() // 2 - held
-        return min(pending, max(1, 2 * room // two)) if two else 1
+        return that_fit(devices.memory(), held(), two, pending)
     if not str(wanted).isdecimal() or int(wanted) < 1:
         raise InputError(f"fold_batch must be auto or a number of at least 1. Received: {wanted!r}")
     if int(wanted) > 1 and (hindrance := _hindrance(devices, config)):
         raise InputError(f"fold_batch {hindrance}. Received: {wanted}")
     return int(wanted)
+
+
+def that_fit(memory: int, held: int, two: int, pending: int) -> int:
+    """How many folds half of a memory holds beside what is held, where two folds take ``two``, all in bytes; 0 is unknown."""
+    return min(pending, max(1, 2 * (memory // 2 - held) // two)) if two else 1
 
 
 def even_groups(names: Sequence[str], count: int) -> list[list[str]]:

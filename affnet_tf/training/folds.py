@@ -25,6 +25,7 @@ from affnet_tf.training.gallery import Gallery
 from affnet_tf.training.labelled import LabelledClips
 from affnet_tf.training.run import Run
 from affnet_tf.training.strategy import Devices, choose_devices, share_cores
+from affnet_tf.training.stream import held_images
 
 __all__ = ["FoldWork", "Trainers", "fold_steps", "folds_elsewhere", "folds_on_cluster"]
 
@@ -103,7 +104,9 @@ class FoldWork:
         self.data.load()
         with self.devices.scope():
             for number in sorted({steps[name] for name in names}):
-                groups = even_groups([name for name in names if steps[name] == number], count)
+                # Folds of like size are near each other in the stream. One window for all groups, and one compiled program.
+                alike = sorted((name for name in names if steps[name] == number), key=self._size)
+                groups, wide = even_groups(alike, count), self._window(alike)
                 trainer = self.trainers.of(groups[0][0])
                 batch = FoldBatch(trainer, len(groups[0]))
                 for group in groups:
@@ -112,7 +115,7 @@ class FoldWork:
                     filled = [*group, *group[-1:] * (len(groups[0]) - len(group))]
                     keys = [self._fold(name).train for name in filled]
                     with naming_damage(self.data.store):
-                        histories = batch.fit(group, shared_stream(self.data, self.config, keys, number))
+                        histories = batch.fit(group, shared_stream(self.data, self.config, keys, wide))
                     seconds = (time.perf_counter() - started) / len(group)
                     for name in group:
                         batch.take(name)
@@ -123,9 +126,17 @@ class FoldWork:
         """Bytes of the images that a device holds for folds in one program, at most."""
         steps, groups = self.trainers.steps, collections.defaultdict(list)
         for name in names:
-            groups[steps[name]].append(self._fold(name).train)
-        widest = max(shared_window(self.config, keys, number) for number, keys in groups.items())
-        return widest * self.config.model.input_size**2 * 3 * np.dtype(np.float32).itemsize
+            groups[steps[name]].append(name)
+        count = held_images(max(map(self._window, groups.values())), self.config.train.batch_size)
+        return count * self.config.model.input_size**2 * 3 * np.dtype(np.float32).itemsize
+
+    def _window(self, names: Sequence[str]) -> int:
+        """Of the stream that folds with as many steps share."""
+        keys = [self._fold(name).train for name in names]
+        return shared_window(self.config, keys, self.trainers.steps[names[0]])
+
+    def _size(self, name: str) -> int:
+        return len(self._fold(name).train)
 
     def _fold(self, name: str) -> Fold:
         return next(fold for fold in self.folds if fold.name == name)

@@ -8,12 +8,11 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-import keras
 import numpy as np
 
-from affnet_tf.config import check
+from affnet_tf.errors import InputError
 
-__all__ = ["HeldImages", "SharedStream"]
+__all__ = ["HeldImages", "SharedStream", "held_images"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,13 +55,25 @@ class HeldImages:
         while self._read <= places.max():
             images = np.asarray(next(self._images))
             if self._ring is None:
-                batches = math.ceil(self._window / len(images)) + 1
-                self._ring = keras.ops.zeros((batches * len(images), *images.shape[1:]))
+                self._ring = _zeros(held_images(self._window, len(images)), images)
             self._ring = _writer()(self._ring, images, self._read % len(self._ring))
             self._read += len(images)
-        rule = f"be wide enough for places {places.min()} to {places.max()}"
-        check(places.min() >= self._read - len(self._ring), "window", rule, self._window)
+        if places.min() < self._read - len(self._ring):
+            raise InputError(
+                f"window must hold the places of a step, {places.min()} to {places.max()}. Received: {self._window}"
+            )
         return self._ring, (places % len(self._ring)).astype(np.int32)
+
+
+def held_images(window: int, batch: int) -> int:
+    """How many images are held for a ``window``, in whole batches, one of which is being read."""
+    return (math.ceil(window / batch) + 1) * batch
+
+
+def _zeros(count: int, like: np.ndarray) -> Any:
+    import jax
+
+    return jax.numpy.zeros((count, *like.shape[1:]), like.dtype)
 
 
 @functools.cache

@@ -27,7 +27,7 @@ from affnet_tf.training.strategy import choose_devices
 NETWORK = replace(SMALL, input_size=28, kernels=(3, 5), widths=(4,), taps=("after",), dropout=0.3)
 CONFIG = ExperimentConfig(
     model=NETWORK,
-    train=TrainConfig(epochs=3, batch_size=4, seed=3, learning_rate=1e-2, ema=0.8),
+    train=TrainConfig(epochs=7, batch_size=4, seed=3, learning_rate=1e-2, ema=0.8),
     augment=AugmentConfig(noise=0.02, mixup=0.4),
 )
 CODE = """

@@ -3,10 +3,9 @@
     python benchmarks/fold_batch.py [preset] [size] [folds in one program ...]
 
 Random images stand in for clips, read from memory, each fold in its own order, and once for all folds of a program: only time
-is measured here. 68 folds of 442
-clips are those of MEGC2019, 27 steps of 16 clips for each epoch of a fold; a run is a multiple of the figure for an epoch. Each
-way is timed over some epochs, in a few rounds of which the fastest counts; compiling is left out. *As Keras computes them*: the
-convolutions without ``models.convolution``.
+is measured here. 68 folds of 442 clips are those of MEGC2019, 27 steps of 16 clips for each epoch of a fold; a run is a
+multiple of the figure for an epoch. Each way is timed over some epochs, in a few rounds of which the fastest counts;
+compiling is left out. *As Keras computes them*: the convolutions without ``models.convolution``.
 """
 
 from __future__ import annotations

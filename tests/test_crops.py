@@ -191,6 +191,9 @@ def test_a_video_is_refused_at_the_first_frame_too_many(tmp_path, monkeypatch):
     assert len(crop_clip(clip, settings).frames) == 30
     with pytest.raises(InputError, match=r"at most 29 frames, .* Received: 30 or more$"):
         crop_clip(clip, CropConfig(size=1730, detector="none"))
+    assert len(crop_source(clip.frames, None, None, 48, None, most=30)[0]) == 30
+    with pytest.raises(InputError, match=r"at most 29 frames, .* Received: 30 or more$"):
+        crop_source(clip.frames, None, None, 48, None, most=29)
 
 
 def test_cropping_needs_no_tensorflow():

@@ -150,7 +150,8 @@ def _crops(
             raise InputError(f"{rule} a frame rate: --fps gives that of a folder. Received: {str(path)!r} without")
         if count > settings.most_frames:
             raise InputError(f"{rule} at most {settings.most_frames} frames. Received: {str(path)!r} with {count}")
-    crops, index = crop_source(path, first, last, settings.size, detector, settings.margin)
+    most = settings.most_frames if settings.magnify else None  # a video may hold more than its header says
+    crops, index = crop_source(path, first, last, settings.size, detector, settings.margin, most)
     if settings.magnify:
         crops = magnify(crops, settings.magnify, *settings.band, fps)
     return crops, index

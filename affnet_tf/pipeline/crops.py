@@ -99,6 +99,7 @@ def crop_source(
     size: int,
     detector: FaceDetector | None,
     margin: float = 0.1,
+    most: int | None = None,
 ) -> tuple[np.ndarray, int | None]:
     """The crops of a frame folder or a video from ``start`` to ``end``, inclusive: what ``affnet prepare`` would store.
 
@@ -109,17 +110,18 @@ def crop_source(
         size: height and width of a crop.
         detector: what finds the face, see ``locate_face``; None: the frames are crops already and are only resized.
         margin: room around the face, as a share of its side.
+        most: frames that may be read; None: any number.
 
     Returns:
         uint8 (T, size, size, 3), and the index of the frame that gave the crop; None without a detector.
 
     Raises:
-        InputError: the frames cannot be read, or none of those tried shows a face.
+        InputError: the frames cannot be read, there are more than ``most``, or none of those tried shows a face.
     """
     if detector is None:
-        return _crops(path, start, end, size, None), None
+        return _crops(path, start, end, size, None, most), None
     transform, index = locate_face(path, start, end, size, detector, margin)
-    return _crops(path, start, end, size, transform), index
+    return _crops(path, start, end, size, transform, most), index
 
 
 def locate_face(

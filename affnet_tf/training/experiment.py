@@ -194,13 +194,7 @@ def evaluate(
         # Before anything is written: a network that cannot be built, or a cluster that doesn't answer, leaves no folder.
         trainers = Trainers(config, data.classes, fold_steps(folds, protocol, config), devices)
         work = FoldWork(data, config, folds, run, devices, trainers, tensorboard)
-        apart = parallel > 1 or engine == "ray" or tensorboard
-        wanted = 1 if apart and fold_batch == "auto" else fold_batch
-        held = functools.partial(work.images_held, pending)
-        together = folds_at_once(wanted, devices, trainers.of(pending[0]), config, len(pending), held)
-        check(together == 1 or parallel == 1, "parallel", f"be 1 with a fold_batch of {together}", parallel)
-        check(together == 1 or engine == "local", "engine", f"be local with a fold_batch of {together}", engine)
-        check(together == 1 or not tensorboard, "tensorboard", f"be off with a fold_batch of {together}", tensorboard)
+        together = _together(work, pending, fold_batch, parallel, engine)
         if engine == "ray":
             join_cluster()
         excluded = {fold.name: fold.reason for fold in folds if fold.excluded}
@@ -217,6 +211,22 @@ def evaluate(
     elif progress:
         progress(len(folds), len(folds), "done")
     return _gather(run, data, folds, protocol in BY_FOLD)
+
+
+def _together(work: FoldWork, pending: Sequence[str], wanted: str | int, parallel: int, engine: str) -> int:
+    """How many folds train in one program, which goes with one process of this machine and without logs."""
+    rules = (
+        ("parallel", parallel, 1, "1"),
+        ("engine", engine, "local", "local"),
+        ("tensorboard", work.tensorboard, False, "off"),
+    )
+    apart = any(value != alone for _, value, alone, _ in rules)
+    wanted = 1 if apart and wanted == "auto" else wanted
+    held = functools.partial(work.images_held, pending)
+    count = folds_at_once(wanted, work.devices, work.trainers.of(pending[0]), work.config, len(pending), held)
+    for name, value, alone, word in rules:
+        check(count == 1 or value == alone, name, f"be {word} with a fold_batch of {count}", value)
+    return count
 
 
 def _hand_out(

@@ -48,8 +48,10 @@ def command(name: str) -> Callable:
         def run(*args: Any, json: bool, quiet: bool, debug: bool, **options: Any) -> int:
             try:
                 return function(Console(json, quiet, debug), *args, **options) or 0
-            except Exception as error:
-                if debug:
+            except BaseException as error:
+                for note in getattr(error, "__notes__", ()):  # what else went wrong; the error itself is told at last
+                    print(f"affnet: {note}", file=sys.stderr)
+                if debug and isinstance(error, Exception):
                     traceback.print_exc()
                 if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("affnet_tf"):
                     raise _missing(error) from None
@@ -83,7 +85,7 @@ def _explain(error: Exception) -> int:
         error, "format_message", None
     )  # an error of the command-line library, which wraps an interruption too
     if isinstance(error, InputError):
-        return _fail(" ".join([str(error), *getattr(error, "__notes__", ())]))
+        return _fail(str(error))
     if kind == "Abort":
         return _interrupted()
     if kind == "NoArgsIsHelpError":

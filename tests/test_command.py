@@ -36,6 +36,39 @@ def test_an_interruption_says_how_to_go_on_and_leaves_nothing_half_written(tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "last"),
+    [
+        ("KeyboardInterrupt()", 130, "affnet: interrupted; the same command"),
+        ("InputError('it must be so')", 2, "affnet: it must be so"),
+        ("OSError(28, 'No space left', 'file')", 2, "affnet: 'file' must allow what was asked"),
+    ],
+)
+def test_what_else_went_wrong_is_told_before_the_error(error, code, last):
+    program = f"""
+from affnet_tf.command import command, main
+from affnet_tf.errors import InputError
+
+@command("fall")
+def fall(console):
+    error = {error}
+    error.add_note("the state could not be kept")
+    raise error
+
+@command("stand")
+def stand(console):
+    pass
+
+main()
+"""
+    answer = subprocess.run([sys.executable, "-c", program, "fall"], capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stdout) == (code, "")
+    first, *rest = (line for line in answer.stderr.splitlines() if line)
+    assert first == "affnet: the state could not be kept"
+    assert len(rest) == 1
+    assert rest[0].startswith(last)
+
+
 @pytest.mark.parametrize("content", ["[1, 2]", '"text"', '{"config": 3}', "{"])
 def test_settings_that_are_no_settings(tmp_path, content):
     (tmp_path / "settings.json").write_text(content)

@@ -17,6 +17,7 @@ from affnet_tf.evaluation.predictions import read_predictions
 from affnet_tf.models.affectivenet import affectivenet
 from affnet_tf.pipeline.crop_config import CropConfig
 from affnet_tf.pipeline.input import motion_images, training_batches
+from affnet_tf.pipeline.order import REVISION
 from affnet_tf.pipeline.prepare import prepare
 from affnet_tf.pipeline.reading import ClipReader, read_clips
 from affnet_tf.pipeline.store import open_store
@@ -126,6 +127,12 @@ def test_an_interrupted_run_resumes_to_the_same_predictions(run, store, tmp_path
     assert not (tmp_path / "run" / "predictions.csv").exists()
     with pytest.raises(InputError, match="must be new, or resumed with --resume"):
         evaluate(store, tmp_path / "run", CONFIG)
+    manifest = tmp_path / "run" / "manifest.json"
+    kept = manifest.read_text()
+    manifest.write_text(kept.replace(f'"draws": {REVISION}', '"draws": 1'))
+    with pytest.raises(InputError, match=f"Received: revision {REVISION} against 1$"):
+        evaluate(store, tmp_path / "run", CONFIG, resume=True)
+    manifest.write_text(kept)
     seen = []
     keras.utils.set_random_seed(12345)
     result = evaluate(store, tmp_path / "run", CONFIG, resume=True, progress=lambda *state: seen.append(state))
@@ -137,6 +144,9 @@ def test_an_interrupted_run_resumes_to_the_same_predictions(run, store, tmp_path
 def test_a_finished_run_is_pooled_again_without_training(run, store):
     before = (run[0] / "predictions.csv").read_bytes()
     (run[0] / "predictions.csv").unlink()
+    manifest = json.loads((run[0] / "manifest.json").read_text())
+    assert manifest.pop("draws") == REVISION
+    (run[0] / "manifest.json").write_text(json.dumps(manifest))  # of a version that did not say so: nothing is drawn
     seen = []
     result = evaluate(store, run[0], CONFIG, resume=True, progress=lambda *state: seen.append(state))
     assert seen == [(3, 3, "done")]

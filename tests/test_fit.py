@@ -194,7 +194,7 @@ def test_that_a_state_cannot_be_kept_is_told_beside_what_ended_the_fit(trainer, 
     with pytest.raises(KeyboardInterrupt) as told:
         trainer.fit(batches, state=folder / "state.npz", keep_seconds=1e6, callbacks=[clock])
     (note,) = told.value.__notes__
-    assert note.startswith("Nor could the state after the last epoch be kept: ")
+    assert note.startswith("the state after the last epoch could not be kept: ")
     assert str(folder) in note
 
 

@@ -78,3 +78,15 @@ def test_the_fields_that_differ_are_named(tmp_path):
     with pytest.raises(InputError) as error:
         open_run(tmp_path, other, resume=True)
     assert "Received: config.train.ema None against 0.9; config.train.epochs 2 against 3" in str(error.value)
+
+
+def test_a_run_of_other_random_numbers_is_not_gone_on_with(tmp_path):
+    open_run(tmp_path / "run", DOCUMENT, resume=False).begin("cpu", {"draws": 1})
+    before = (tmp_path / "run" / "manifest.json").read_bytes()
+    again = open_run(tmp_path / "run", DOCUMENT, resume=True)
+    with pytest.raises(
+        InputError, match=r"draws random numbers as the one that began it\. Received: revision 2 against 1$"
+    ):
+        again.begin("gpu", {"draws": 2})
+    assert (tmp_path / "run" / "manifest.json").read_bytes() == before
+    again.begin("gpu", {"draws": 1})

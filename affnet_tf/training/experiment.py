@@ -215,17 +215,13 @@ def evaluate(
 
 def _together(work: FoldWork, pending: Sequence[str], wanted: str | int, parallel: int, engine: str) -> int:
     """How many folds train in one program, which goes with one process of this machine and without logs."""
-    rules = (
-        ("parallel", parallel, 1, "1"),
-        ("engine", engine, "local", "local"),
-        ("tensorboard", work.tensorboard, False, "off"),
-    )
-    apart = any(value != alone for _, value, alone, _ in rules)
+    apart = parallel > 1 or engine == "ray" or work.tensorboard
     wanted = 1 if apart and wanted == "auto" else wanted
     held = functools.partial(work.images_held, pending)
     count = folds_at_once(wanted, work.devices, work.trainers.of(pending[0]), work.config, len(pending), held)
-    for name, value, alone, word in rules:
-        check(count == 1 or value == alone, name, f"be {word} with a fold_batch of {count}", value)
+    check(count == 1 or parallel == 1, "parallel", f"be 1 with a fold_batch of {count}", parallel)
+    check(count == 1 or engine == "local", "engine", f"be local with a fold_batch of {count}", engine)
+    check(count == 1 or not work.tensorboard, "tensorboard", f"be off with a fold_batch of {count}", work.tensorboard)
     return count
 
 
@@ -280,12 +276,11 @@ def _document(task: dict[str, Any], config: ExperimentConfig, data: LabelledClip
         "precision": devices.precision,
         "labels": data.scheme.to_json(),
         "store": data.store.hash,
-        "draws": REVISION,
     }
 
 
 def _facts(config: ExperimentConfig, data: LabelledClips) -> dict[str, Any]:
-    return {"seed": config.train.seed, **data.facts()}
+    return {"seed": config.train.seed, "draws": REVISION, **data.facts()}
 
 
 def _gather(run: Run, data: LabelledClips, folds: Sequence[Fold], by_fold: bool) -> Evaluation:

@@ -42,8 +42,18 @@ class Run:
 
         Args:
             devices: where and in which precision it is computed.
-            facts: what else the manifest of a new run says.
+            facts: what else the manifest of a new run says; ``draws`` is the revision of its random numbers.
+
+        Raises:
+            InputError: the run was begun with random numbers of another revision.
         """
+        kept = self.path / MANIFEST
+        manifest = read_json(kept) if self.resumed and kept.exists() else None
+        if manifest is not None and manifest.get("draws") != facts.get("draws"):
+            raise InputError(
+                f"run {str(self.path)!r} must be gone on with by a version of affnet_tf that draws random numbers as the one "
+                f"that began it. Received: revision {facts.get('draws')} against {manifest.get('draws')}"
+            )
         made_by = {
             "versions": versions(),
             "commit": _commit(),
@@ -55,14 +65,13 @@ class Run:
                 left.unlink(missing_ok=True)
         if not self.resumed:
             write_json(self.path / CONFIG, self.document)
-        if not (self.path / MANIFEST).exists():
-            write_json(self.path / MANIFEST, {"affnet_tf": made_by["versions"].get("affnet_tf"), **made_by, **facts})
+        if manifest is None:
+            write_json(kept, {"affnet_tf": made_by["versions"].get("affnet_tf"), **made_by, **facts})
             return
-        manifest = read_json(self.path / MANIFEST)
         resumptions = manifest.get("resumed", [])
         last = resumptions[-1] if resumptions else {name: manifest.get(name) for name in MADE_BY}
         if last != made_by:
-            write_json(self.path / MANIFEST, {**manifest, "resumed": [*resumptions, made_by]})
+            write_json(kept, {**manifest, "resumed": [*resumptions, made_by]})
 
     def fold(self, name: str) -> Place:
         """The file of one fold's outcome; it exists once the fold is finished."""

@@ -138,7 +138,7 @@ class TrainingState(keras.callbacks.Callback):
             try:
                 self._save()
             except (OSError, InputError) as failure:  # what ended it is to be told first
-                error.add_note(f"Nor could the state after the last epoch be kept: {failure}")
+                error.add_note(f"the state after the last epoch could not be kept: {failure}")
             raise
         self._save()
 

@@ -80,7 +80,7 @@ def shared(of_epoch: list[Batch], count: int) -> SharedStream:
         for step in itertools.count():
             batch = orders[:, step % STEPS]
             places = (step // STEPS * STEPS + batch)[:, None] * BATCH + np.arange(BATCH)
-            yield places, labels[batch], weights[batch], np.ones((count, BATCH), np.float32)
+            yield places, labels[batch], weights[batch], None
 
     return SharedStream(itertools.cycle(images), targets(), STEPS * BATCH)
 

@@ -63,7 +63,7 @@ def shared(folds: Sequence[Iterator[tuple[np.ndarray, ...]]]) -> SharedStream:
             own, labels, weights = zip(*map(next, folds), strict=True)
             read.extend(own)
             places = number * len(folds) * BATCH + np.arange(len(folds) * BATCH).reshape(len(folds), BATCH)
-            yield places, np.stack(labels), np.stack(weights), np.ones((len(folds), BATCH), np.float32)
+            yield places, np.stack(labels), np.stack(weights), None
 
     return SharedStream(images(), targets(), len(folds) * BATCH)
 
@@ -101,10 +101,9 @@ def fill(devices: Devices) -> dict[str, int]:
         count = folds_at_once("auto", devices, trainer, ExperimentConfig(), 1000, lambda: 0)
         batch = [np.concatenate(parts) for parts in zip(*itertools.islice(endless(1, 112), 4), strict=True)]
         images, *rest = batch
-        targets = [np.arange(4 * BATCH), *rest, np.ones(4 * BATCH, np.float32)]
-        targets = [np.broadcast_to(each, (count, *each.shape)) for each in targets]
+        targets = [np.broadcast_to(each, (count, *each.shape)) for each in (np.arange(4 * BATCH), *rest)]
         FoldBatch(trainer, count).fit(
-            [str(fold) for fold in range(count)], SharedStream([images], [targets], 4 * BATCH)
+            [str(fold) for fold in range(count)], SharedStream([images], [(*targets, None)], 4 * BATCH)
         )
     told = jax.local_devices()[0].memory_stats()
     return {"folds": count, "used": told["peak_bytes_in_use"], "limit": told["bytes_limit"]}

@@ -15,12 +15,14 @@ from small import SMALL
 from affnet_tf.config import AugmentConfig, ExperimentConfig, TrainConfig, replace
 from affnet_tf.errors import InputError
 from affnet_tf.evaluation.predictions import read_predictions
+from affnet_tf.evaluation.protocols import Fold
 from affnet_tf.models.affectivenet import affectivenet
 from affnet_tf.pipeline.crop_config import CropConfig
 from affnet_tf.pipeline.prepare import prepare
 from affnet_tf.training.experiment import evaluate
 from affnet_tf.training.fit import Trainer
-from affnet_tf.training.fold_batch import even_groups, folds_at_once, that_fit
+from affnet_tf.training.fold_batch import check_room, even_groups, folds_at_once, that_fit
+from affnet_tf.training.folds import FoldWork, Trainers
 from affnet_tf.training.strategy import choose_devices
 
 # Dropout, averaged weights and augmentation take part: each fold has its own random numbers, and they are the same ones.
@@ -133,6 +135,75 @@ def test_auto_leaves_room_for_the_images():
     assert that_fit(1000, 100, 100, 5) == 5
     assert that_fit(1000, 480, 100, 68) == that_fit(1000, 2000, 100, 68) == 1
     assert that_fit(0, 0, 100, 68) == that_fit(1000, 0, 0, 68) == 1, "a device or a compiler that does not tell"
+
+
+def test_images_that_take_half_of_the_memory_are_refused():
+    check_room(0, 10**9, 4)
+    check_room(2 * 10**9, 10**9, 4)
+    with pytest.raises(InputError, match=r"which 1000 of 1024 MB hold: .* Received: 4$"):
+        check_room(2**30, 1000 * 2**20, 4)
+
+
+def test_images_are_held_for_the_folds_that_are_furthest_apart():
+    """By hand: at 28x28 an image takes 9,408 bytes. Two folds of 8 and 4 clips, the 12 of two that share them, 2 steps of 4."""
+    clips = [("casme2", f"clip{number}") for number in range(12)]
+    folds = [Fold("a", clips[:8], (), clips[8:]), Fold("b", clips[8:], (), clips[:8])]
+    work = FoldWork(None, CONFIG, folds, None, None, Trainers(CONFIG, 4, {"a": 2, "b": 2}, None))
+    steps = 2 * CONFIG.train.epochs  # the second fold is in pass 13 when the first one is in pass 6: eight passes of 12
+    assert (4 * steps - 1) // 4 - (4 * (steps - 1)) // 8 + 1 == 8
+    assert work.images_held(["a", "b"]) == (8 * 12 + 4) * 9408
+    assert work.images_held(["b"]) == (4 + 4) * 9408
+
+
+ALONE = """
+import keras, numpy as np
+from small import images
+from affnet_tf.config import TrainConfig
+from affnet_tf.models.affectivenet import affectivenet, probabilities
+from affnet_tf.training.fit import Trainer
+from affnet_tf.training.fold_batch import FoldBatch
+from affnet_tf.training.stream import SharedStream
+from test_fold_batch import NETWORK
+
+keras.utils.set_random_seed(0)
+pictures, labels = images(24, 28, seed=1).reshape(6, 4, 28, 28, 3), np.eye(3, dtype=np.float32)[np.arange(24).reshape(6, 4) % 3]
+share = np.float32([1.0, 0.3, 0.6, 0.9])
+order = {"a": [0, 1, 2, 3], "b": [4, 2, 5, 1]}
+weights = {"a": np.float32([1, 2, 1, 1]), "b": np.float32([3, 1, 1, 2])}
+
+def mixed(batch):
+    part = share[:, None, None, None]
+    return part * batch + (1 - part) * np.roll(batch, -1, axis=0)
+
+trainer = Trainer(affectivenet(NETWORK, 3), TrainConfig(epochs=2, batch_size=4, learning_rate=1e-2), 2)
+together = FoldBatch(trainer, 2)
+places = [np.stack([4 * order[name][step] + np.arange(4) for name in "ab"]) for step in range(4)]
+both = [np.stack([labels[order[name][step]] for name in "ab"]) for step in range(4)]
+targets = [(place, label, np.stack([*weights.values()]), np.stack([share, share])) for place, label in zip(places, both)]
+told = together.fit(["a", "b"], SharedStream(pictures, targets, 24))
+for name in "ab":
+    trainer.reset()
+    history = trainer.fit(lambda skip: ((mixed(pictures[at]), labels[at], weights[name]) for at in order[name]))
+    alone = probabilities(trainer.model, pictures[0], 4)
+    together.take(name)
+    print(*np.abs(alone - probabilities(trainer.model, pictures[0], 4)).max(axis=1))
+    print(*np.abs(np.subtract(history["loss"], told[name]["loss"])), *alone.std(axis=0))
+"""
+
+
+def test_two_folds_in_one_program_end_where_each_ends_by_itself():
+    """The program alone: images in memory, each fold its own, which it mixes; without a store and without TensorFlow."""
+    pytest.importorskip("jax")
+    tests = Path(__file__).parent
+    path = os.pathsep.join([str(tests), str(tests.parent), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": path}
+    done = subprocess.run([sys.executable, "-c", ALONE], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = [np.array(line.split(), float) for line in done.stdout.splitlines()]
+    for differences, (first, second, *spread) in zip(lines[::2], lines[1::2], strict=True):
+        assert differences.max() < 1e-4
+        assert max(first, second) < 1e-4
+        assert min(spread) > 1e-4, "images must be told apart"
 
 
 def test_groups_are_even():

@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from affnet_tf.config import AugmentConfig
+from affnet_tf.pipeline import mixup, timing
 from affnet_tf.pipeline.order import REVISION, picks
-from affnet_tf.pipeline.warp import draw
+from affnet_tf.pipeline.warp import draw, finish
 
 GOLDEN = [(3, 4118436389938680509), (3, 216061243077643792), (1, 1571627757416084162)]
 GOLDEN_DRAWS = [[0.840804, 0.766240], [0.236655, 0.712892], [0.670377, 0.141620]]
+GOLDEN_TIMING = [0.643998, 0.664032]
+GOLDEN_NOISE = 0.318438
+GOLDEN_SHARES = [0.464538, 0.653714]
 NAMES = [f"casme2\nsub{number}/EP01" for number in range(10)]
 
 
@@ -77,6 +82,12 @@ def test_the_same_seed_gives_the_same_on_every_machine():
     assert taken(12, NAMES[:5], 3)[4:7] == GOLDEN
     found = draw(tf.constant([number for _, number in GOLDEN])).numpy()[:, :2]
     np.testing.assert_allclose(found, GOLDEN_DRAWS, atol=1e-6)
+    number = tf.constant(GOLDEN[0][1], tf.int64)
+    once, each = timing.draw(number, 3)
+    np.testing.assert_allclose([once[0], each[0]], GOLDEN_TIMING, atol=1e-6)
+    grey, noise = np.full((1, 2, 2, 3), 0.5, np.float32), AugmentConfig(gain=0, noise=0.1)
+    np.testing.assert_allclose(finish(grey, noise, None, number[None])[0, 0, 0, 0], GOLDEN_NOISE, atol=1e-6)
+    np.testing.assert_allclose(mixup.draw(0.4, 3, tf.constant(2, tf.int64), 2), GOLDEN_SHARES, atol=1e-6)
 
 
 @pytest.mark.parametrize(("size", "skip"), [(1, 1), (1, 6), (1, 7), (3, 2), (3, 7), (20, 1), (20, 2)])

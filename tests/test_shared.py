@@ -13,7 +13,7 @@ from affnet_tf.pipeline.input import training_batches
 from affnet_tf.pipeline.order import picks
 from affnet_tf.pipeline.prepare import prepare
 from affnet_tf.pipeline.reading import ClipReader
-from affnet_tf.pipeline.shared import shared_images, shared_picks, shared_targets, window
+from affnet_tf.pipeline.shared import shared_images, shared_picks, shared_targets, span
 
 BATCH, STEPS = 3, 11
 CONFIG = ExperimentConfig(
@@ -43,13 +43,13 @@ def test_a_fold_without_clips_is_refused():
         next(shared_picks(NAMES, 1, BATCH, [[1], []]))
 
 
-def test_the_window_holds_what_folds_read_in_one_step():
-    assert window([8], 8, 3, 1) == 8
-    assert window([8], 8, 9, 1) == 16, "a batch of nine reaches into the second pass"
-    assert window([8, 2], 8, 2, 4) == 8 * 4, "at the fourth step one fold is in its fourth pass, the other in its first"
+def test_the_span_holds_what_folds_read_in_one_step():
+    assert span([8], 8, 3, 1) == 8
+    assert span([8], 8, 9, 1) == 16, "a batch of nine reaches into the second pass"
+    assert span([8, 2], 8, 2, 4) == 8 * 4, "at the fourth step one fold is in its fourth pass, the other in its first"
     places = np.stack([place for _, place in itertools.islice(shared_picks(NAMES, 1, BATCH, FOLDS), STEPS)])
     spread = np.ptp(places.reshape(STEPS, -1), axis=1).max() + 1
-    assert spread <= window([len(fold) for fold in FOLDS], 10, BATCH, STEPS) < spread + 2 * 10
+    assert spread <= span([len(fold) for fold in FOLDS], 10, BATCH, STEPS) < spread + 2 * 10
 
 
 @pytest.fixture(scope="module")
@@ -79,10 +79,10 @@ def test_images_made_once_are_those_that_each_fold_makes_by_itself(reader, confi
     ]
     for places, labels_of, weights_of, shares in targets:
         for fold, (pictures, label, weight) in enumerate(map(next, alone)):
-            own, share = images[places[fold]], shares[fold][:, None, None, None]
+            own, share = images[places[fold]], 1 if shares is None else shares[fold][:, None, None, None]
             mixed = share * own + (1 - share) * np.roll(own, -1, axis=0)
             np.testing.assert_allclose(mixed, pictures, atol=1e-6)
             np.testing.assert_allclose(labels_of[fold], label, atol=1e-6)
             np.testing.assert_allclose(weights_of[fold], weight, atol=1e-6)
-        assert config.augment.mixup or (shares == 1).all()
+        assert (shares is None) == (config.augment.mixup == 0)
     assert len({image.tobytes() for image in images}) == len(images), "each image is made anew"

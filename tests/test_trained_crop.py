@@ -13,7 +13,7 @@ from affnet_tf.datasets.clips import Clip
 from affnet_tf.errors import InputError
 from affnet_tf.export.run import export_run
 from affnet_tf.imaging.faces import Face, FaceDetector, align_crop, crop_frames
-from affnet_tf.imaging.frames import iterate_frames, read_image
+from affnet_tf.imaging.frames import iterate_frames, read_image, video_info
 from affnet_tf.imaging.magnify import magnify
 from affnet_tf.inference.predictor import load_predictor
 from affnet_tf.inference.recording import predict_path
@@ -110,6 +110,25 @@ def test_a_magnified_clip_that_would_not_fit_in_memory_is_refused(magnified, tmp
     monkeypatch.setattr("affnet_tf.pipeline.crop_config.CLIP_BYTES", 40_000)
     with pytest.raises(InputError, match=r"magnified by 3 must have at most 3 frames. Received: .* with \d"):
         predict_path(magnified / "sub01" / "EP00", load_predictor(magnified / "run"), fps=200)
+
+
+def test_a_magnified_video_is_read_no_further_than_fits_whatever_its_header_says(magnified, tmp_path, monkeypatch):
+    monkeypatch.setattr("affnet_tf.pipeline.crop_config.CLIP_BYTES", 40_000)
+    path = tmp_path / "a.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 200, (SIZE, SIZE))
+    for frame in stored(magnified)[0][[0, 1, 2, 3, 3, 2, 1]]:
+        writer.write(np.ascontiguousarray(frame[..., ::-1]))
+    writer.release()
+    data = bytearray(path.read_bytes())
+    for box, offset in ((b"avih", 16), (b"strh", 32)):
+        at = data.index(box) + 8 + offset
+        data[at : at + 4] = (3).to_bytes(4, "little")
+    path.write_bytes(data)
+    assert video_info(path).frames == 3
+    with pytest.raises(
+        InputError, match=r"magnified by 3 must have at most 3 frames\. Received: '.*a\.avi' with 4 or more$"
+    ):
+        predict_path(path, load_predictor(magnified / "run"))
 
 
 def test_the_bundle_says_it_so_that_a_program_can_read_it(found, magnified):

@@ -142,16 +142,19 @@ def _crops(
 ) -> tuple[np.ndarray, int | None]:
     """The frames as those of the training clips were cropped, and magnified; and the index of the one that gave the crop."""
     from affnet_tf.imaging.magnify import magnify
-    from affnet_tf.pipeline.crops import crop_source
+    from affnet_tf.pipeline.crops import TooLong, crop_source
 
-    if settings.magnify:
-        rule = f"a clip for a network that was trained on clips magnified by {settings.magnify:g} must have"
-        if fps is None:
-            raise InputError(f"{rule} a frame rate: --fps gives that of a folder. Received: {str(path)!r} without")
-        if count > settings.most_frames:
-            raise InputError(f"{rule} at most {settings.most_frames} frames. Received: {str(path)!r} with {count}")
-    most = settings.most_frames if settings.magnify else None  # a video may hold more than its header says
-    crops, index = crop_source(path, first, last, settings.size, detector, settings.margin, most)
+    rule = f"a clip for a network that was trained on clips magnified by {settings.magnify:g} must have"
+    if settings.magnify and fps is None:
+        raise InputError(f"{rule} a frame rate: --fps gives that of a folder. Received: {str(path)!r} without")
+    most = settings.most_frames if settings.magnify else None
+    try:
+        if most is not None and count > most:
+            raise TooLong(most, count)
+        # A video may hold more frames than its header says.
+        crops, index = crop_source(path, first, last, settings.size, detector, settings.margin, most)
+    except TooLong as error:
+        raise InputError(f"{rule} at most {most} frames. Received: {str(path)!r} with {error.received}") from None
     if settings.magnify:
         crops = magnify(crops, settings.magnify, *settings.band, fps)
     return crops, index

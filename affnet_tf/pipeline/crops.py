@@ -22,7 +22,7 @@ from affnet_tf.imaging.frames import frame_numbers, iterate_frames, read_image, 
 from affnet_tf.imaging.magnify import magnify
 from affnet_tf.pipeline.crop_config import CropConfig
 
-__all__ = ["REVISION", "CroppedClip", "apex_place", "crop_clip", "crop_source", "locate_face"]
+__all__ = ["REVISION", "CroppedClip", "TooLong", "apex_place", "crop_clip", "crop_source", "locate_face"]
 
 # Counts up with every change after which the same frames and settings give other crops or another flow.
 REVISION = 2
@@ -36,6 +36,21 @@ class Annotated(Protocol):
     onset: int
     apex: int | None
     offset: int | None
+
+
+class TooLong(InputError):
+    """A clip with more frames than fit in memory.
+
+    Attributes:
+        received: how many, in words.
+    """
+
+    def __init__(self, most: int, received: object) -> None:
+        super().__init__(
+            f"must have at most {most} frames, which is what fits in memory: a later onset or an earlier offset makes it "
+            f"shorter. Received: {received}"
+        )
+        self.received = received
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +86,7 @@ def crop_clip(clip: Clip, settings: CropConfig, transform: np.ndarray | None = N
         return CroppedClip(resize_frames([image], settings.size), None, None)
     most = settings.most_frames
     if clip.offset is not None and clip.offset - clip.onset >= most:
-        raise _too_long(most, clip.offset - clip.onset + 1)
+        raise TooLong(most, clip.offset - clip.onset + 1)
     frames = _crops(clip.frames, clip.onset, clip.offset, settings.size, transform, most)
     if len(frames) < 2:
         raise InputError(f"must have at least 2 frames. Received: {len(frames)}")
@@ -116,7 +131,7 @@ def crop_source(
         uint8 (T, size, size, 3), and the index of the frame that gave the crop; None without a detector.
 
     Raises:
-        InputError: the frames cannot be read, there are more than ``most``, or none of those tried shows a face.
+        InputError: the frames cannot be read, or none of those tried shows a face; ``TooLong``: there are more than ``most``.
     """
     if detector is None:
         return _crops(path, start, end, size, None, most), None
@@ -170,12 +185,5 @@ def _crops(
 def _limited(frames: Iterator[np.ndarray], most: int | None) -> Iterator[np.ndarray]:
     for count, frame in enumerate(frames, 1):
         if most is not None and count > most:
-            raise _too_long(most, f"{count} or more")
+            raise TooLong(most, f"{count} or more")
         yield frame
-
-
-def _too_long(most: int, received: object) -> InputError:
-    return InputError(
-        f"must have at most {most} frames, which is what fits in memory: a later onset or an earlier offset makes it "
-        f"shorter. Received: {received}"
-    )

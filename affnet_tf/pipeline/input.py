@@ -92,12 +92,12 @@ def training_batches(
     label_of = np.eye(classes, dtype=np.float32)[[labels[row] for row in rows]]
     weight_of = np.array([weights[row] for row in rows], np.float32)
 
-    def joined(number: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def joined(step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         images, clip = batch
         label, weight = tf.gather(label_of, clip), tf.gather(weight_of, clip)
         if not alpha:
             return images, label, weight
-        share = draw_shares(alpha, seed, number, size)
+        share = draw_shares(alpha, seed, step, size)
         return mix(images, share), *mix_targets(label, weight, share)
 
     batches = training_images(clips, rows, config, seed, skip)
@@ -108,17 +108,17 @@ def training_batches(
 def training_images(
     clips: ClipReader, rows: Sequence[int], config: ExperimentConfig, seed: int, skip: int = 0
 ) -> tf.data.Dataset:
-    """The images of ``training_batches`` before they are mixed.
+    """The images of ``training_batches``, before they are mixed.
 
     Args:
-        clips: as there.
-        rows: the clips, sorted.
-        config: as there.
-        seed: as there.
-        skip: as there.
+        clips: the experiment's clips by row.
+        rows: the rows of those that are trained on.
+        config: motion, augmentation, input size and batch size.
+        seed: of shuffling and augmentation.
+        skip: number of batches to leave out at the start.
 
     Returns:
-        Endless batches of (motion images float32 (B, S, S, 3) in [0, 1]; the place of each clip in ``rows``, int64 (B,)).
+        Endless batches of (motion images float32 (B, S, S, 3) in [0, 1]; clips, as indices into ``rows``, int64 (B,)).
     """
     size, motion = config.train.batch_size, config.motion
     look_up = load(clips, config)

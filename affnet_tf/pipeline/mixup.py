@@ -7,22 +7,20 @@ import tensorflow as tf
 __all__ = ["draw", "mix", "mix_targets"]
 
 
-def draw(alpha: float, seed: int, number: tf.Tensor, images: int) -> tf.Tensor:
+def draw(alpha: float, seed: int, step: tf.Tensor, images: int) -> tf.Tensor:
     """The share of each clip of a batch in its mixture with the next one, from Beta(alpha, alpha).
 
     Args:
-        alpha: 0.01 or more, the larger, the more even the mixtures; 0 for none.
-        seed: decides the shares, together with ``number``.
-        number: of the batch, int64 ().
+        alpha: 0.01 or more; the larger, the more even the mixtures.
+        seed: decides the shares, together with ``step``.
+        step: batches before this one, int64 ().
         images: number of clips B.
 
     Returns:
-        float32 (B,) in [0, 1]; 1 if nothing is mixed.
+        float32 (B,) in [0, 1].
     """
-    if not alpha:
-        return tf.ones([images])
     # In float64: gamma variates of a small alpha are often below what float32 can hold.
-    key = tf.stack([tf.cast(seed, tf.int64), number])
+    key = tf.stack([tf.cast(seed, tf.int64), step])
     parts = tf.random.stateless_gamma([2, images], key, tf.constant(alpha, tf.float64), dtype=tf.float64)
     return tf.cast(parts[0] / (parts[0] + parts[1]), tf.float32)
 

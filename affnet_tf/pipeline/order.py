@@ -31,13 +31,13 @@ def picks(names: Sequence[str], seed: int, size: int, skip: int = 0) -> tf.data.
         skip: batches to leave out at the start.
 
     Returns:
-        Batches of int64 (B,), places of clips in ``names``, and int64 (B,), their numbers, in [0, 2^62).
+        Batches of int64 (B,), clips, as indices into ``names``, and int64 (B,), their numbers, in [0, 2^62).
     """
     begun, skipped = divmod(skip * size, len(names))
 
-    def rest(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        drawn = one_pass(number, tf.constant(seed, tf.int64), tf.constant(names))
-        return tuple(each[tf.where(number == begun, skipped, 0) :] for each in drawn)
+    def rest(passed: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        drawn = one_pass(passed, tf.constant(seed, tf.int64), tf.constant(names))
+        return tuple(each[tf.where(passed == begun, skipped, 0) :] for each in drawn)
 
     return tf.data.Dataset.counter(start=begun).map(rest).rebatch(size, drop_remainder=True)
 
@@ -45,12 +45,14 @@ def picks(names: Sequence[str], seed: int, size: int, skip: int = 0) -> tf.data.
 @tf.function(
     input_signature=[tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.int64), tf.TensorSpec([None], tf.string)]
 )
-def one_pass(number: tf.Tensor, seed: tf.Tensor, names: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """A pass, by how many were before it: places of clips in ``names``, and their numbers. Traced once for all folds.
+def one_pass(passed: tf.Tensor, seed: tf.Tensor, names: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """A pass in its order, after ``passed`` others: clips, as indices into ``names``, and their numbers; int64 (N,) both.
+
+    Traced once for all folds.
 
     TensorFlow's hash of strings is the same on every machine, and made for all clips at once.
     """
-    text = tf.strings.join([names, tf.as_string(number), tf.as_string(seed)], "\n")
+    text = tf.strings.join([names, tf.as_string(passed), tf.as_string(seed)], "\n")
     numbers = tf.strings.to_hash_bucket_fast(text, 2**62)
     clip = tf.argsort(numbers)
     return tf.cast(clip, tf.int64), tf.gather(numbers, clip)

@@ -13,14 +13,14 @@ from affnet_tf.config import ExperimentConfig
 from affnet_tf.evaluation.protocols import Key
 from affnet_tf.models.networks import build_network, set_frequencies
 from affnet_tf.pipeline.input import training_batches
-from affnet_tf.pipeline.shared import shared_images, shared_targets, window
+from affnet_tf.pipeline.shared import shared_images, shared_targets, span
 from affnet_tf.pipeline.store import naming_damage
 from affnet_tf.training.fit import History, Trainer, balanced_weights
 from affnet_tf.training.labelled import LabelledClips
 from affnet_tf.training.strategy import Devices
 from affnet_tf.training.stream import SharedStream
 
-__all__ = ["batches_of", "fit_clips", "new_trainer", "shared_stream", "shared_window", "steps_of"]
+__all__ = ["batches_of", "fit_clips", "new_trainer", "shared_stream", "shared_span", "steps_of"]
 
 
 def fit_clips(
@@ -52,7 +52,7 @@ def batches_of(data: LabelledClips, config: ExperimentConfig, keys: Sequence[Key
 
 
 def shared_stream(
-    data: LabelledClips, config: ExperimentConfig, folds: Sequence[Sequence[Key]], wide: int
+    data: LabelledClips, config: ExperimentConfig, folds: Sequence[Sequence[Key]], widest: int
 ) -> SharedStream:
     """The batches of ``batches_of`` of several folds, whose images are made once for all of them.
 
@@ -60,19 +60,19 @@ def shared_stream(
         data: the clips.
         config: the experiment.
         folds: the training clips of each.
-        wide: what ``shared_window`` gives of them, or of more folds.
+        widest: what ``shared_span`` gives of them, or more.
     """
     labels, weights = zip(*(_labelled(data, config, keys) for keys in folds), strict=True)
     labels, seed = dict(collections.ChainMap(*labels)), config.train.seed
     return SharedStream(
         shared_images(data.clips, labels, config, seed),
         shared_targets(data.clips, weights, labels, data.classes, config, seed),
-        wide,
+        widest,
     )
 
 
-def shared_window(config: ExperimentConfig, folds: Sequence[Sequence[Key]], steps: int) -> int:
-    """From the first to the last image that several folds read in one step, at most, however they are grouped.
+def shared_span(config: ExperimentConfig, folds: Sequence[Sequence[Key]], steps: int) -> int:
+    """From the first to the last image of their stream that several folds read in one step, at most.
 
     Args:
         config: the experiment.
@@ -80,7 +80,7 @@ def shared_window(config: ExperimentConfig, folds: Sequence[Sequence[Key]], step
         steps: batches in an epoch.
     """
     clips, sizes = {key for keys in folds for key in keys}, [len(keys) for keys in folds]
-    return window(sizes, len(clips), config.train.batch_size, steps * config.train.epochs)
+    return span(sizes, len(clips), config.train.batch_size, steps * config.train.epochs)
 
 
 def _labelled(

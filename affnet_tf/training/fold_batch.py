@@ -67,7 +67,7 @@ class FoldBatch:
         for epoch in range(trainer.config.epochs):
             told = []
             for _ in range(trainer.steps_per_epoch):
-                places, *rest = (np.asarray(each) for each in next(targets))
+                places, *rest = next(targets)
                 images, places = held.at(places)
                 self._state, numbers = self._step(self._state, images, places, *rest)
                 told.append(numbers)
@@ -100,7 +100,7 @@ class FoldBatch:
         images, weights = like((batch, *model.input_shape[1:])), like((self._count, batch))
         places = like((self._count, batch), dtype="int32")
         labels = like((self._count, batch, model.output_shape[-1]))
-        planned = self._step.lower(state, images, places, labels, weights, weights).compile().memory_analysis()
+        planned = self._step.lower(state, images, places, labels, weights, None).compile().memory_analysis()
         return planned.argument_size_in_bytes + planned.temp_size_in_bytes if planned else 0
 
     def _parts(self) -> list[list[keras.Variable]]:
@@ -124,8 +124,10 @@ class FoldBatch:
         """A step of one fold: the same as Keras' own."""
         import jax
 
-        images, share = keras.ops.take(images, places, axis=0), shares[:, None, None, None]
-        images = share * images + (1.0 - share) * keras.ops.roll(images, -1, axis=0)
+        images = keras.ops.take(images, places, axis=0)
+        if shares is not None:
+            share = shares[:, None, None, None]
+            images = share * images + (1.0 - share) * keras.ops.roll(images, -1, axis=0)
         trainable, fixed, optimizing = state
         grow = jax.grad(self._loss, has_aux=True)
         gradients, (fixed, loss, logits) = grow(trainable, fixed, optimizing, images, labels, weights)
@@ -163,10 +165,10 @@ def folds_at_once(
         trainer: of the network.
         config: the experiment.
         pending: folds that are left; ``auto`` is no more than these.
-        held: gives the bytes of the images that the device holds; asked by ``auto``.
+        held: gives the bytes of the images that the device holds for several folds.
 
     Raises:
-        InputError: ``wanted`` is no positive number, or asks for what is named above.
+        InputError: ``wanted`` is no positive number, or asks for what is named above, or images would take half of the memory.
     """
     if wanted == "auto":
         if devices.kind == "cpu" or pending < 2 or _hindrance(devices, config):
@@ -176,9 +178,24 @@ def folds_at_once(
         return that_fit(devices.memory(), held(), two, pending)
     if not str(wanted).isdecimal() or int(wanted) < 1:
         raise InputError(f"fold_batch must be auto or a number of at least 1. Received: {wanted!r}")
-    if int(wanted) > 1 and (hindrance := _hindrance(devices, config)):
-        raise InputError(f"fold_batch {hindrance}. Received: {wanted}")
+    if int(wanted) > 1:
+        if hindrance := _hindrance(devices, config):
+            raise InputError(f"fold_batch {hindrance}. Received: {wanted}")
+        check_room(devices.memory(), held(), wanted)
     return int(wanted)
+
+
+def check_room(memory: int, held: int, wanted: str | int) -> None:
+    """Raise where the images that are held take half of a memory, in bytes; 0 is unknown.
+
+    Raises:
+        InputError: they do.
+    """
+    if 0 < memory < 2 * held:
+        raise InputError(
+            f"fold_batch above 1 must leave half of the memory beside the images, which {held / 2**20:.0f} of "
+            f"{memory / 2**20:.0f} MB hold: folds of one size, or fewer epochs, need fewer. Received: {wanted}"
+        )
 
 
 def that_fit(memory: int, held: int, two: int, pending: int) -> int:

@@ -19,7 +19,7 @@ from affnet_tf.models.affectivenet import probabilities
 from affnet_tf.pipeline.store import naming_damage
 from affnet_tf.places import Address, Place
 from affnet_tf.training.fit import History, Trainer
-from affnet_tf.training.fitting import fit_clips, new_trainer, shared_stream, shared_window, steps_of
+from affnet_tf.training.fitting import fit_clips, new_trainer, shared_span, shared_stream, steps_of
 from affnet_tf.training.fold_batch import FoldBatch, even_groups
 from affnet_tf.training.gallery import Gallery
 from affnet_tf.training.labelled import LabelledClips
@@ -104,9 +104,10 @@ class FoldWork:
         self.data.load()
         with self.devices.scope():
             for number in sorted({steps[name] for name in names}):
-                # Folds of like size are near each other in the stream. One window for all groups, and one compiled program.
+                # Folds of like size stay near each other in the stream. One span for all groups, and one compiled program.
                 alike = sorted((name for name in names if steps[name] == number), key=self._size)
-                groups, wide = even_groups(alike, count), self._window(alike)
+                groups = even_groups(alike, count)
+                widest = max(map(self._span, groups))
                 trainer = self.trainers.of(groups[0][0])
                 batch = FoldBatch(trainer, len(groups[0]))
                 for group in groups:
@@ -115,7 +116,7 @@ class FoldWork:
                     filled = [*group, *group[-1:] * (len(groups[0]) - len(group))]
                     keys = [self._fold(name).train for name in filled]
                     with naming_damage(self.data.store):
-                        histories = batch.fit(group, shared_stream(self.data, self.config, keys, wide))
+                        histories = batch.fit(group, shared_stream(self.data, self.config, keys, widest))
                     seconds = (time.perf_counter() - started) / len(group)
                     for name in group:
                         batch.take(name)
@@ -123,17 +124,17 @@ class FoldWork:
                         yield name
 
     def images_held(self, names: Iterable[str]) -> int:
-        """Bytes of the images that a device holds for folds in one program, at most."""
+        """Bytes of the images that a device holds for folds in one program, at most, however they are grouped."""
         steps, groups = self.trainers.steps, collections.defaultdict(list)
         for name in names:
             groups[steps[name]].append(name)
-        count = held_images(max(map(self._window, groups.values())), self.config.train.batch_size)
+        count = held_images(max(map(self._span, groups.values())), self.config.train.batch_size)
         return count * self.config.model.input_size**2 * 3 * np.dtype(np.float32).itemsize
 
-    def _window(self, names: Sequence[str]) -> int:
-        """Of the stream that folds with as many steps share."""
+    def _span(self, names: Sequence[str]) -> int:
+        """``shared_span`` of folds with as many steps in an epoch."""
         keys = [self._fold(name).train for name in names]
-        return shared_window(self.config, keys, self.trainers.steps[names[0]])
+        return shared_span(self.config, keys, self.trainers.steps[names[0]])
 
     def _size(self, name: str) -> int:
         return len(self._fold(name).train)

@@ -22,13 +22,14 @@ class SharedStream:
     Attributes:
         images: endless batches of motion images, float32 (B, S, S, 3), all of one size.
         targets: endless batches of (places of images in the stream, counted from 0, int64 (K, B); labels float32
-            (K, B, classes); weights float32 (K, B); the share of each image in its mixture with the next one, float32 (K, B)).
-        window: number of images from the first place of a batch of targets to the last one, at most.
+            (K, B, classes); weights float32 (K, B); the share of each image in its mixture with the next one, float32 (K, B),
+            or None where none are mixed).
+        span: number of images from the first place of a batch of targets to the last one, at most.
     """
 
     images: Iterable
     targets: Iterable
-    window: int
+    span: int
 
 
 class HeldImages:
@@ -40,7 +41,7 @@ class HeldImages:
 
     def __init__(self, stream: SharedStream) -> None:
         self._images = iter(stream.images)
-        self._window = stream.window
+        self._span = stream.span
         self._ring: Any = None
         self._read = 0
 
@@ -50,24 +51,24 @@ class HeldImages:
         The ring that was given before is not to be used any more.
 
         Raises:
-            InputError: the stream's window is too small for such places.
+            InputError: the stream's span is too small for such places.
         """
         while self._read <= places.max():
             images = np.asarray(next(self._images))
             if self._ring is None:
-                self._ring = _zeros(held_images(self._window, len(images)), images)
+                self._ring = _zeros(held_images(self._span, len(images)), images)
             self._ring = _writer()(self._ring, images, self._read % len(self._ring))
             self._read += len(images)
         if places.min() < self._read - len(self._ring):
             raise InputError(
-                f"window must hold the places of a step, {places.min()} to {places.max()}. Received: {self._window}"
+                f"span must hold the places of a step, {places.min()} to {places.max()}. Received: {self._span}"
             )
         return self._ring, (places % len(self._ring)).astype(np.int32)
 
 
-def held_images(window: int, batch: int) -> int:
-    """How many images are held for a ``window``, in whole batches, one of which is being read."""
-    return (math.ceil(window / batch) + 1) * batch
+def held_images(span: int, batch: int) -> int:
+    """How many images are held for a ``span``, in whole batches, one of which is being read."""
+    return (math.ceil(span / batch) + 1) * batch
 
 
 def _zeros(count: int, like: np.ndarray) -> Any:

@@ -2,7 +2,7 @@
 
 A fold's network is small, and a step of it leaves an accelerator idle. Here weights, optimizer and batch normalisation's
 statistics of K folds are stacked, and ``jax.vmap`` maps Keras' stateless calls over them. Images come in one stream, of which
-the device holds the last few passes, and a fold takes those of its own clips. These are the batches that it would read on its
+the device holds the last passes, and a fold takes those of its own clips. These are the batches that it would read on its
 own, so that it ends where it would have ended, within float tolerance.
 """
 

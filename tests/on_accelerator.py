@@ -15,7 +15,8 @@ from affnet_tf.config import ExperimentConfig, ModelConfig, TrainConfig, replace
 from affnet_tf.imaging.motion import AffectiveMotion
 from affnet_tf.models.affectivenet import affectivenet, probabilities
 from affnet_tf.training.fit import Trainer
-from affnet_tf.training.fold_batch import FoldBatch, folds_at_once
+from affnet_tf.training.fold_batch import FoldBatch
+from affnet_tf.training.fold_groups import folds_at_once
 from affnet_tf.training.strategy import Devices, choose_devices
 from affnet_tf.training.stream import SharedStream
 

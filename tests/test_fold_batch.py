@@ -21,7 +21,7 @@ from affnet_tf.pipeline.crop_config import CropConfig
 from affnet_tf.pipeline.prepare import prepare
 from affnet_tf.training.experiment import evaluate
 from affnet_tf.training.fit import Trainer
-from affnet_tf.training.fold_batch import check_room, even_groups, folds_at_once, that_fit
+from affnet_tf.training.fold_groups import check_room, even_groups, folds_at_once, that_fit
 from affnet_tf.training.folds import FoldWork, Trainers
 from affnet_tf.training.strategy import choose_devices
 

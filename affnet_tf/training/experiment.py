@@ -26,7 +26,7 @@ from affnet_tf.pipeline.store import StoredClip
 from affnet_tf.places import Address, place_at
 from affnet_tf.training.cluster import check_engine, join_cluster, on_cluster
 from affnet_tf.training.fitting import fit_clips, new_trainer, steps_of
-from affnet_tf.training.fold_batch import folds_at_once
+from affnet_tf.training.fold_groups import folds_at_once
 from affnet_tf.training.folds import FoldWork, Trainers, fold_steps, folds_elsewhere, folds_on_cluster
 from affnet_tf.training.labelled import LabelledClips
 from affnet_tf.training.parallel import in_processes

@@ -20,7 +20,8 @@ from affnet_tf.pipeline.store import naming_damage
 from affnet_tf.places import Address, Place
 from affnet_tf.training.fit import History, Trainer
 from affnet_tf.training.fitting import fit_clips, new_trainer, shared_span, shared_stream, steps_of
-from affnet_tf.training.fold_batch import FoldBatch, even_groups
+from affnet_tf.training.fold_batch import FoldBatch
+from affnet_tf.training.fold_groups import even_groups
 from affnet_tf.training.gallery import Gallery
 from affnet_tf.training.labelled import LabelledClips
 from affnet_tf.training.run import Run

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,6 +31,7 @@ __all__ = [
     "move",
     "numbered_images",
     "on_disk",
+    "open_arrays",
     "read_json",
     "remove_folder",
     "restore",
@@ -213,6 +214,19 @@ def read_json(path: Address) -> Any:
         raise
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{str(path)!r} must be JSON. Received: {error}") from None
+
+
+@contextlib.contextmanager
+def open_arrays(path: Address) -> Iterator[Mapping[str, Any]]:
+    """The arrays of an .npz file by name, each read when it is asked for; none is unpickled.
+
+    Raises:
+        OSError, ValueError, EOFError, zipfile.BadZipFile: the file is missing or damaged; also while an array is read.
+    """
+    import numpy as np
+
+    with place_at(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        yield arrays
 
 
 def numbered_images(folder: str | os.PathLike) -> dict[int, Path]:

@@ -97,7 +97,7 @@ def test_memory_is_that_of_the_state_and_more_for_each_fold(runs):
 
 @pytest.mark.slow
 def test_groups_of_folds_that_differ_in_size_share_one_compiled_program(runs):
-    """Beside the three of ``memory``: of two groups, the second in another window of the stream."""
+    """Beside the three of ``memory``: of two groups, the second in another span of the stream."""
     compiled = re.findall(r"XLA compilation of jit\(_all_folds\)", (runs / "compiled").read_text())
     assert len(compiled) == 3 + 1
 

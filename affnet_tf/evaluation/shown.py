@@ -12,6 +12,7 @@ import numpy as np
 
 from affnet_tf.evaluation.evaluated import EvaluatedRun
 from affnet_tf.evaluation.predictions import Prediction
+from affnet_tf.files import open_arrays
 from affnet_tf.places import Place
 
 __all__ = ["Shown", "shown_clips"]
@@ -50,7 +51,7 @@ def shown_clips(run: EvaluatedRun) -> tuple[list[Shown], list[Shown]]:
 def _keys(path: Place) -> list[tuple[str, str]]:
     """The clips of a gallery file; none where it is missing or damaged, since a report can do without."""
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        with open_arrays(path) as file:
             return [(str(d), str(c)) for d, c in zip(file["dataset"], file["clip_id"], strict=True)]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return []
@@ -65,7 +66,7 @@ def _in_turn(items: Sequence, groups: Sequence[Hashable]) -> list:
 
 
 def _pictures(path: Place, place: int) -> dict[str, str]:
-    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+    with open_arrays(path) as file:
         image = file["images"][place]
         pictures = {"motion image": _address(image)}
         for tap in file["taps"]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from affnet_tf.errors import InputError
-from affnet_tf.files import restore
+from affnet_tf.files import open_arrays, restore
 from affnet_tf.inference.runtime import (
     BUNDLE_FILES,
     CLASSIFY,
@@ -65,7 +65,7 @@ class Vectors:
             InputError: it is missing, or something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with open_arrays(path) as file:
                 return cls(**{field.name: file[field.name] for field in dataclasses.fields(cls)})
         except Exception as error:  # whatever a zip file can be broken by
             raise InputError(f"{str(path)!r} must hold a bundle's test vectors. Received: {error}") from None

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from affnet_tf.errors import InputError
-from affnet_tf.files import atomic_write
+from affnet_tf.files import atomic_write, open_arrays
 from affnet_tf.places import Address, place_at
 
 __all__ = ["Averages", "History", "TrainingState", "assign", "values_of"]
@@ -149,7 +149,7 @@ class TrainingState(keras.callbacks.Callback):
 
     def _read(self) -> dict[str, np.ndarray]:
         try:
-            with self._path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
+            with open_arrays(self._path) as saved:
                 return dict(saved)
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(
